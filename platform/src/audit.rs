@@ -1,0 +1,17 @@
+//! The auditor's vocabulary: rules, and what checking them found.
+//!
+//! A service checks the rules inside its own store, in one snapshot; the
+//! composition root checks the rules across stores.
+
+use serde::Serialize;
+
+/// What checking one rule found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The rule, as a sentence that should be true.
+    pub rule: &'static str,
+    /// How many things were looked at.
+    pub checked: i64,
+    /// Where it is not true, each with what was found.
+    pub breaches: Vec<String>,
+}

@@ -1,0 +1,262 @@
+//! The Redis bus: Redis Streams as a log with consumer groups.
+//!
+//! How the substrate works. A **stream** is a log; `XADD` appends an entry and
+//! gives it an id `<ms>-<seq>` that only grows. A **consumer group** is a place in
+//! the log kept by Redis: `XREADGROUP … >` hands each new entry to one consumer of
+//! the group and moves the place (the *last delivered id*). What was handed out
+//! stands in the group's **pending entries list** until `XACK`; `XAUTOCLAIM` hands
+//! it to another consumer when the first one died. `XACK` frees no memory, `XTRIM
+//! MINID` does; and a group that is made at `$`, or after trimming, misses what
+//! came before, so all are made at `0` before the first `XADD`. A **sorted set** is
+//! the delay queue, its scores the due times. **Scripts** run atomically.
+//!
+//! How we use it. One stream per partition (`orderly.order.0`), one group per
+//! service, one consumer per reader; each entry has one field, the message. Redis
+//! acknowledges before anything is on its disk and can be emptied at any time;
+//! what makes that harmless is the *incarnation*: a random epoch key, which every
+//! publish tests in the script that appends, and the server's `run_id`, known per
+//! connection. When either changes, the publishers say again what is not settled.
+//!
+//! One Redis (or a failover pair), not Redis Cluster: the scripts span keys.
+
+mod declared;
+mod keys;
+mod link;
+mod reader;
+mod reply;
+mod topics;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use redis::{Client, Value};
+use tokio::sync::broadcast;
+
+use self::declared::Shared;
+use self::reader::RedisSubscription;
+use self::topics::Topics;
+use super::{Bus, BusError, Entry, Fired, Inspection, Position, Subscription, Timer, TimerKey};
+use crate::clock::Millis;
+use crate::topology::Topology;
+
+/// The connection to the broker. See the [module](self).
+pub struct RedisBus {
+    shared: Arc<Shared>,
+    topics: Topics,
+}
+
+impl RedisBus {
+    /// Connects to `redis://[user:password@]host[:port][/database]`. What is in
+    /// another logical database of the server is not seen.
+    ///
+    /// # Errors
+    /// If the URL makes no sense or the server cannot be reached.
+    pub async fn connect(url: &str) -> Result<Arc<Self>, BusError> {
+        let client = Client::open(url).map_err(|error| BusError::Broken(error.to_string()))?;
+        let shared = Arc::new(Shared::new(client.clone()));
+        shared.link.live().await?;
+        Ok(Arc::new(Self { shared, topics: Topics::new(client) }))
+    }
+
+    fn channel(&self, topic: &str) -> String {
+        let client = self.shared.link.client();
+        keys::channel(topic, client.get_connection_info().redis_settings().db())
+    }
+}
+
+/// `<epoch>:<run_id>`.
+fn incarnation(epoch: &str, run_id: &str) -> String {
+    format!("{epoch}:{run_id}")
+}
+
+#[async_trait]
+impl Bus for RedisBus {
+    async fn declare(&self, topology: &Topology) -> Result<(), BusError> {
+        self.shared.declare(topology).await
+    }
+
+    async fn incarnation(&self) -> Result<String, BusError> {
+        let shared = &self.shared;
+        let mut live = shared.link.live().await?;
+        let mut get = redis::cmd("GET");
+        get.arg(keys::EPOCH);
+        let epoch: Option<String> = shared.link.query(&mut live, &get).await?;
+        let epoch = match epoch {
+            Some(epoch) => epoch,
+            None => {
+                tracing::warn!("Redis has lost its memory: everything declared is made again");
+                shared.make(&mut live).await?
+            }
+        };
+        Ok(incarnation(&epoch, &live.run_id))
+    }
+
+    async fn lost_since(&self, known: Option<&str>, newest: &[(Arc<str>, u32, Position)]) -> Result<bool, BusError> {
+        if known != Some(self.incarnation().await?.as_str()) {
+            return Ok(true);
+        }
+        let mut pipeline = redis::pipe();
+        for (stream, partition, _) in newest {
+            pipeline.cmd("XINFO").arg(("STREAM", keys::partition(stream, *partition)));
+        }
+        let answers = self.shared.link.run(&mut pipeline).await?;
+        for (answer, (_, _, position)) in answers.into_iter().zip(newest) {
+            let info = match answer {
+                Ok(info) => reply::list(info)?,
+                Err(error) if link::is_forgotten(&error) => return Ok(true),
+                Err(error) => return Err(link::translate(&error)),
+            };
+            let last = reply::field(&info, "last-generated-id").unwrap_or_default();
+            if last.parse::<Position>()? < *position {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn publish(&self, known: &str, entries: &[Entry]) -> Result<Vec<Position>, BusError> {
+        let shared = &self.shared;
+        let mut live = shared.link.live().await?;
+        let Some((epoch, _)) = known.split_once(':').filter(|(_, run_id)| *run_id == &*live.run_id) else {
+            return Err(BusError::Reborn);
+        };
+        let mut script = shared.scripts.publish.key(keys::EPOCH);
+        script.arg(epoch);
+        let mut places: HashMap<(&str, u32), usize> = HashMap::new();
+        for entry in entries {
+            let place = (&*entry.stream, entry.partition);
+            let index = match places.get(&place) {
+                Some(index) => *index,
+                None => {
+                    shared.check(place, None)?;
+                    script.key(keys::partition(place.0, place.1));
+                    // The first key is the epoch's, and Lua counts from 1.
+                    let index = places.len() + 2;
+                    places.insert(place, index);
+                    index
+                }
+            };
+            script.arg(index).arg(&*entry.body);
+        }
+        let answer: Value = shared.link.invoke(&mut live, &script).await?;
+        if answer == Value::Nil {
+            return Err(BusError::Reborn);
+        }
+        reply::list(answer)?.iter().map(reply::position).collect()
+    }
+
+    async fn subscribe(&self, group: &str, assigned: &[(Arc<str>, u32)]) -> Result<Box<dyn Subscription>, BusError> {
+        for (stream, partition) in assigned {
+            self.shared.check((stream, *partition), Some(group))?;
+        }
+        Ok(Box::new(RedisSubscription::begin(self.shared.clone(), group, assigned).await?))
+    }
+
+    async fn ack(&self, group: &str, done: &[(Arc<str>, u32, Position)]) -> Result<(), BusError> {
+        let mut ids: HashMap<(&str, u32), Vec<String>> = HashMap::new();
+        for (stream, partition, position) in done {
+            ids.entry((stream, *partition)).or_default().push(reply::id(*position));
+        }
+        let mut pipeline = redis::pipe();
+        for ((stream, partition), ids) in &ids {
+            pipeline.cmd("XACK").arg((keys::partition(stream, *partition), group, ids));
+        }
+        self.shared.run(&mut pipeline).await.map(drop)
+    }
+
+    async fn settled(&self, stream: &str, partition: u32) -> Result<Option<Position>, BusError> {
+        let shared = &self.shared;
+        let topology = shared.topology();
+        let declared = topology.groups(stream);
+        let mut live = shared.link.live().await?;
+        let script = shared.scripts.settled.key(keys::partition(stream, partition));
+        let answer: Option<Vec<String>> = shared.link.invoke(&mut live, &script).await?;
+        let answer = match answer {
+            Some(answer) => answer,
+            // Nobody has published, or what was published is gone.
+            None if declared.is_empty() => return Ok(None),
+            None => return Err(BusError::Reborn),
+        };
+        let (last, groups) = answer.split_first().ok_or_else(|| BusError::Broken("no last id".into()))?;
+        let groups: Vec<_> = groups.chunks_exact(3).collect();
+        if !declared.iter().all(|declared| groups.iter().any(|group| group[0] == *declared)) {
+            return Err(BusError::Reborn);
+        }
+        let mut settled: Position = last.parse()?;
+        for group in groups {
+            settled = settled.min(match group[2].as_str() {
+                "" => group[1].parse()?,
+                pending => reply::before(pending.parse()?),
+            });
+        }
+        Ok((settled > Position::default()).then_some(settled))
+    }
+
+    async fn trim(&self, stream: &str, partition: u32, up_to: Position) -> Result<(), BusError> {
+        let key = keys::partition(stream, partition);
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("XTRIM").arg((key, "MINID", "=", reply::id(reply::after(up_to))));
+        self.shared.run(&mut pipeline).await.map(drop)
+    }
+
+    async fn schedule(&self, stream: &str, timers: &[Timer]) -> Result<(), BusError> {
+        let partitions = self.shared.topology().partitions;
+        let members: Vec<_> = timers.iter().map(|timer| keys::scored(timer, partitions)).collect();
+        let mut pipeline = redis::pipe();
+        if !members.is_empty() {
+            pipeline.cmd("ZADD").arg((keys::delayed(stream), members));
+        }
+        self.shared.run(&mut pipeline).await.map(drop)
+    }
+
+    async fn cancel(&self, stream: &str, cancelled: &[TimerKey]) -> Result<(), BusError> {
+        let partitions = self.shared.topology().partitions;
+        let members: Vec<_> = cancelled.iter().map(|key| keys::member(key, partitions)).collect();
+        let mut pipeline = redis::pipe();
+        if !members.is_empty() {
+            pipeline.cmd("ZREM").arg((keys::delayed(stream), members));
+        }
+        self.shared.run(&mut pipeline).await.map(drop)
+    }
+
+    /// # On crash
+    /// The script is atomic: whoever calls next finds a timer in the queue, or its
+    /// message in the stream.
+    async fn fire_due(&self, stream: &str, now: Millis, max: usize) -> Result<Fired, BusError> {
+        let shared = &self.shared;
+        let mut live = shared.link.live().await?;
+        let mut script = shared.scripts.fire_due.key(keys::delayed(stream));
+        for partition in 0..shared.topology().partitions {
+            script.key(keys::partition(stream, partition));
+        }
+        script.arg(now).arg(max);
+        // A nil at the end of what a script gives is left out.
+        let answer: Vec<i64> = shared.link.invoke(&mut live, &script).await?;
+        let count = answer.first().and_then(|count| usize::try_from(*count).ok()).unwrap_or_default();
+        Ok(Fired { count, next_due: answer.get(1).copied() })
+    }
+
+    async fn announce(&self, topic: &str, bodies: &[String]) -> Result<(), BusError> {
+        let channel = self.channel(topic);
+        let mut pipeline = redis::pipe();
+        for body in bodies {
+            pipeline.cmd("PUBLISH").arg((&channel, body));
+        }
+        self.shared.run(&mut pipeline).await.map(drop)
+    }
+
+    async fn tail(&self, topic: &str) -> Result<broadcast::Receiver<Arc<str>>, BusError> {
+        self.topics.tail(self.channel(topic)).await
+    }
+
+    async fn inspect(&self) -> Result<Inspection, BusError> {
+        self.shared.inspect().await
+    }
+
+    async fn close(&self) -> Result<(), BusError> {
+        // Redis keeps everything itself, and consumer names without pending entries
+        // are removed by whoever reads next.
+        Ok(())
+    }
+}

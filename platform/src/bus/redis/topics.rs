@@ -1,0 +1,160 @@
+//! Topics: Redis publish/subscribe, heard by one connection a process.
+//!
+//! A channel keeps nothing and knows no groups: who listens now hears it. The
+//! connection feeds a local broadcast per topic. It is made when the first tail is
+//! asked for, and after a fault made again with all its channels; what was said
+//! meanwhile is not heard, which is all that a live view may rely on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use redis::aio::{PubSubSink, PubSubStream};
+use redis::{Client, ErrorKind, Msg, RedisError, RedisResult};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::link::{self, Backoff};
+use crate::bus::BusError;
+
+/// How many announcements a slow tail may fall behind before it misses some.
+const TAIL_CAPACITY: usize = 4096;
+/// How often the connection is asked whether it lives.
+const PING: Duration = Duration::from_secs(5);
+/// How long anything may take.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+type Receiver = broadcast::Receiver<Arc<str>>;
+type Request = (String, oneshot::Sender<Result<Receiver, BusError>>);
+
+/// Hands out tails; the work is done by one task.
+pub(super) struct Topics {
+    requests: mpsc::Sender<Request>,
+    task: AbortHandle,
+}
+
+impl Topics {
+    pub(super) fn new(client: Client) -> Self {
+        let (requests, incoming) = mpsc::channel(64);
+        let listener = Listener { client, topics: HashMap::new(), connection: None, backoff: Backoff::default() };
+        Self { requests, task: tokio::spawn(listener.run(incoming)).abort_handle() }
+    }
+
+    /// Hears the channel from now on: the subscription is confirmed.
+    pub(super) async fn tail(&self, channel: String) -> Result<Receiver, BusError> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || BusError::Unreachable("the bus was closed".into());
+        self.requests.send((channel, answer)).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
+    }
+}
+
+impl Drop for Topics {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Listener {
+    client: Client,
+    topics: HashMap<String, broadcast::Sender<Arc<str>>>,
+    connection: Option<(PubSubSink, PubSubStream)>,
+    backoff: Backoff,
+}
+
+/// Never longer than [`TIMEOUT`].
+async fn timely<T>(work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = |_| RedisError::from((ErrorKind::Io, "no answer in time"));
+    tokio::time::timeout(TIMEOUT, work).await.map_err(late)?
+}
+
+impl Listener {
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut retry = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let mut ping = tokio::time::interval(PING);
+        loop {
+            let connected = self.connection.is_some();
+            tokio::select! {
+                request = requests.recv() => {
+                    let Some((channel, answer)) = request else { return };
+                    let result = self.tail(channel).await.map_err(|error| link::translate(&error));
+                    // Whoever asked may have gone; its topic goes with the next message.
+                    let _ = answer.send(result);
+                }
+                message = heard(&mut self.connection) => match message {
+                    Some(message) => self.pass_on(&message).await,
+                    None => self.connection = None,
+                },
+                _ = ping.tick(), if connected => {
+                    if let Some((sink, _)) = &mut self.connection
+                        && timely(sink.ping::<redis::Value>()).await.is_err()
+                    {
+                        self.connection = None;
+                    }
+                }
+                () = &mut retry, if !connected && !self.topics.is_empty() => {
+                    if let Err(error) = self.connect().await {
+                        tracing::debug!(%error, "the topics are not heard at the moment");
+                        retry.as_mut().reset(tokio::time::Instant::now() + self.backoff.failed());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Connects and subscribes to all topics that somebody still hears.
+    async fn connect(&mut self) -> RedisResult<()> {
+        self.topics.retain(|_, tails| tails.receiver_count() > 0);
+        let (mut sink, stream) = timely(self.client.get_async_pubsub()).await?.split();
+        if !self.topics.is_empty() {
+            let channels: Vec<&String> = self.topics.keys().collect();
+            timely(sink.subscribe(&channels)).await?;
+        }
+        self.connection = Some((sink, stream));
+        self.backoff.reset();
+        Ok(())
+    }
+
+    async fn tail(&mut self, channel: String) -> RedisResult<Receiver> {
+        if self.connection.is_none() {
+            self.connect().await?;
+        }
+        if let Some(tails) = self.topics.get(&channel) {
+            return Ok(tails.subscribe());
+        }
+        if let Some((sink, _)) = &mut self.connection
+            && let Err(error) = timely(sink.subscribe(&channel)).await
+        {
+            self.connection = None;
+            return Err(error);
+        }
+        let (tails, tail) = broadcast::channel(TAIL_CAPACITY);
+        self.topics.insert(channel, tails);
+        Ok(tail)
+    }
+
+    async fn pass_on(&mut self, message: &Msg) {
+        let channel = message.get_channel_name();
+        let Some(tails) = self.topics.get(channel) else { return };
+        let body = String::from_utf8_lossy(message.get_payload_bytes());
+        let unheard = tails.send(body.into()).is_err();
+        if unheard {
+            let channel = channel.to_owned();
+            self.topics.remove(&channel);
+            if let Some((sink, _)) = &mut self.connection
+                && timely(sink.unsubscribe(&channel)).await.is_err()
+            {
+                self.connection = None;
+            }
+        }
+    }
+}
+
+/// The next message; `None` if the connection has ended; never, if there is none.
+async fn heard(connection: &mut Option<(PubSubSink, PubSubStream)>) -> Option<Msg> {
+    match connection {
+        Some((_, stream)) => stream.next().await,
+        None => std::future::pending().await,
+    }
+}

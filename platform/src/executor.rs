@@ -1,0 +1,45 @@
+//! The **external-call executor**: questions to the outside world, asked beside
+//! the loop and never in it.
+//!
+//! A slow partner must not stop everybody else. The item that asked stays un-acked
+//! while the call is under way; later messages of its subject wait, others go on.
+//! The answer enters the loop as an input in the item's place.
+//!
+//! # On crash
+//! The message was not acked, so it is delivered again and the question is asked
+//! again, with the same idempotency key.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::service::Service;
+use crate::service_loop::{Answer, Item};
+
+/// Calls under way at once.
+const AT_ONCE: usize = 1024;
+
+/// Asks, bounded.
+pub(crate) struct Executor<S: Service> {
+    service: Arc<S>,
+    answers: mpsc::UnboundedSender<Answer<S>>,
+    permits: Arc<Semaphore>,
+}
+
+impl<S: Service> Executor<S> {
+    pub(crate) fn new(service: Arc<S>, answers: mpsc::UnboundedSender<Answer<S>>) -> Self {
+        Self { service, answers, permits: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Asks the question; the answer comes back through the loop's queue.
+    pub(crate) fn ask(&self, call: S::Call, item: Item<S>) {
+        let (service, answers, permits) = (self.service.clone(), self.answers.clone(), self.permits.clone());
+        tokio::spawn(async move {
+            // Never closed, so this only waits for its turn.
+            let _permit = permits.acquire_owned().await;
+            let answer = service.call(call).await;
+            // Fails only if the loop has stopped: then redelivery asks again.
+            let _ = answers.send(Answer { item, answer });
+        });
+    }
+}

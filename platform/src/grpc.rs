@@ -1,0 +1,78 @@
+//! gRPC between gateway and services: one kind of connection, in process or over
+//! a socket.
+//!
+//! A generated client takes any [`Connection`]. In `orderly up` it is the generated
+//! server itself: same codec, same interceptors, no socket. The caller's identity
+//! travels in the metadata of each call.
+
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::server::NamedService;
+use tonic::Status;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+
+/// What a generated client talks to. Its own failure is a status too: UNAVAILABLE.
+pub type Connection = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
+
+/// A connection to a generated server in this process.
+pub fn in_process<S>(server: S) -> Connection
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(server.map_err(|never| match never {}))
+}
+
+/// Who calls: set by the gateway, trusted by the services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Account id.
+    pub account: String,
+    /// May do what only the people of the shop may.
+    pub operator: bool,
+}
+
+const ACCOUNT: &str = "x-orderly-account";
+const ROLE: &str = "x-orderly-role";
+
+impl Identity {
+    /// A request that carries this identity.
+    ///
+    /// # Errors
+    /// The account id is no header text.
+    pub fn request<T>(&self, message: T) -> Result<tonic::Request<T>, Status> {
+        let mut request = tonic::Request::new(message);
+        let account = self.account.parse().map_err(|_| Status::invalid_argument("an account id of plain text"))?;
+        request.metadata_mut().insert(ACCOUNT, account);
+        let role = if self.operator { "operator" } else { "user" };
+        request.metadata_mut().insert(ROLE, tonic::metadata::MetadataValue::from_static(role));
+        Ok(request)
+    }
+
+    /// The identity of whoever sent a request.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED without one.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, Status> {
+        let text = |key| request.metadata().get(key).and_then(|value| value.to_str().ok());
+        match (text(ACCOUNT), text(ROLE)) {
+            (Some(account), Some(role)) => Ok(Self { account: account.to_owned(), operator: role == "operator" }),
+            _ => Err(Status::unauthenticated("the call carries no identity")),
+        }
+    }
+
+    /// Refuses everybody but operators.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn require_operator(&self) -> Result<(), Status> {
+        if self.operator { Ok(()) } else { Err(Status::permission_denied("for operators only")) }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the relay knows to be published and not yet settled, and the writing of
+//! it into the outbox.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::Interruption;
+use crate::bus::Bus;
+use crate::store::Db;
+use crate::store::outbox::{self, Mark, Outlet};
+
+/// A published row.
+struct Published {
+    mark: Mark,
+    table: &'static str,
+    /// Whether the row itself says so already.
+    written: bool,
+}
+
+/// Published, not settled; per stream and partition in the order of positions.
+pub(super) struct Marks {
+    tables: Vec<Outlet>,
+    lines: BTreeMap<(Arc<str>, u32), VecDeque<Published>>,
+    ids: HashSet<(&'static str, i64)>,
+}
+
+impl Marks {
+    pub(super) fn new(tables: Vec<Outlet>) -> Self {
+        Self { tables, lines: BTreeMap::new(), ids: HashSet::new() }
+    }
+
+    /// Whether the row is published already, as far as we know.
+    pub(super) fn knows(&self, table: &'static str, id: i64) -> bool {
+        self.ids.contains(&(table, id))
+    }
+
+    /// Whether anything is left to mark or to settle.
+    pub(super) fn any(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    pub(super) fn published(
+        &mut self,
+        table: &'static str,
+        stream: Arc<str>,
+        partition: u32,
+        mark: Mark,
+        written: bool,
+    ) {
+        self.ids.insert((table, mark.id));
+        self.lines.entry((stream, partition)).or_default().push_back(Published { mark, table, written });
+    }
+
+    /// Settles what every group has acked, marks the rest, trims the streams.
+    /// `true` if anything was settled.
+    ///
+    /// Most rows settle before they are ever marked, and cost one write.
+    ///
+    /// # On crash
+    /// Before the write: the rows are published again. Between write and trim: the
+    /// next trim catches up.
+    pub(super) async fn write(&mut self, db: &Db, bus: &dyn Bus) -> Result<bool, Interruption> {
+        let mut settled: BTreeMap<&'static str, Vec<Mark>> = BTreeMap::new();
+        let mut published: BTreeMap<&'static str, Vec<Mark>> = BTreeMap::new();
+        let mut trims = Vec::new();
+        for ((stream, partition), line) in &mut self.lines {
+            let Some(oldest) = line.front() else { continue };
+            let reached = bus.settled(stream, *partition).await?;
+            if let Some(reached) = reached.filter(|reached| *reached >= oldest.mark.position) {
+                while let Some(row) = line.pop_front_if(|row| row.mark.position <= reached) {
+                    self.ids.remove(&(row.table, row.mark.id));
+                    settled.entry(row.table).or_default().push(row.mark);
+                }
+                trims.push((stream.clone(), *partition, reached));
+            }
+            for row in line.iter_mut().filter(|row| !row.written) {
+                published.entry(row.table).or_default().push(row.mark);
+                row.written = true;
+            }
+        }
+        if !settled.is_empty() || !published.is_empty() {
+            let mut tx = db.begin_lazy().await?;
+            for outlet in &self.tables {
+                outbox::mark_published(&mut tx, outlet.table, published.get(outlet.table).map_or(&[], Vec::as_slice))
+                    .await?;
+                outbox::settle(&mut tx, outlet, settled.get(outlet.table).map_or(&[], Vec::as_slice)).await?;
+            }
+            tx.commit().await?;
+        }
+        for (stream, partition, reached) in trims {
+            bus.trim(&stream, partition, reached).await?;
+        }
+        Ok(!settled.is_empty())
+    }
+}

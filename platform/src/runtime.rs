@@ -1,0 +1,168 @@
+//! Starting and stopping a service: its loop and what runs beside it.
+//!
+//! ```text
+//!        reader ──► service loop ──► relay ──► bus
+//!                     │     ▲
+//!                     ▼     └── executor (external calls)
+//!                after-commit, delay queue's mover, tenure (leases)
+//! ```
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::delay_queue::{DelayQueue, Mover};
+use crate::executor::Executor;
+use crate::relay::{Relay, RelayHandle};
+use crate::service::Service;
+use crate::service_loop::{AfterCommit, Handle, Parts, ServiceLoop, queues, run_after_commit};
+use crate::store::parked::Backoff;
+use crate::store::{Db, StoreError};
+use crate::tenure::Tenure;
+use crate::topology::Topology;
+use crate::{reader, service::Spec};
+
+/// What a service is started with.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Its own database.
+    pub db: Db,
+    /// The bus, with the whole topology declared.
+    pub bus: Arc<dyn Bus>,
+    /// The shop's clock.
+    pub clock: Clock,
+    /// Partitions per stream.
+    pub partitions: u32,
+    /// How failing messages are tried again.
+    pub backoff: Backoff,
+}
+
+/// Adds what a service hears and says to the topology.
+pub fn declare(spec: &Spec, topology: &mut Topology) {
+    for stream in spec.hears {
+        topology.listen(stream, spec.name);
+    }
+    topology.listen(spec.timers, spec.name);
+    for outlet in spec.outlets {
+        topology.declare(outlet.stream);
+    }
+}
+
+/// A running service.
+pub struct Running<S: Service> {
+    handle: Handle<S>,
+    name: &'static str,
+    db: Db,
+    /// Ends the reader and the loop, first.
+    stop_loop: CancellationToken,
+    /// Ends what still waits for a broker or a store that is away, second.
+    stop_rest: CancellationToken,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+/// Brings the store's schema forward and starts the service.
+///
+/// # Errors
+/// The store cannot be reached or migrated.
+pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<Running<S>, StoreError> {
+    let spec = service.spec();
+    around.db.migrate(spec.migrations).await?;
+
+    let (stop_loop, stop_rest) = (CancellationToken::new(), CancellationToken::new());
+    let (tenure, held) = Tenure::new(around.db.clone(), around.partitions, Uuid::now_v7().to_string());
+    let (relay, rows, missed) = RelayHandle::new();
+    let (delay_queue, instructions) = DelayQueue::new();
+    let (after_commit, aftermath) = AfterCommit::new();
+    let (entrances, queues) = queues::<S>();
+
+    let service_loop = ServiceLoop::new(
+        Parts {
+            service: service.clone(),
+            db: around.db.clone(),
+            clock: around.clock.clone(),
+            partitions: around.partitions,
+            backoff: around.backoff,
+            relay,
+            delay_queue: delay_queue.clone(),
+            executor: Executor::new(service.clone(), entrances.answers),
+            after_commit,
+        },
+        queues,
+    );
+    let relay = Relay {
+        spec,
+        db: around.db.clone(),
+        bus: around.bus.clone(),
+        delay_queue,
+        held: held.clone(),
+        rows,
+        missed,
+    };
+    let mover = Mover { service, db: around.db.clone(), bus: around.bus.clone(), clock: around.clock };
+
+    // In the order in which they are awaited at a stop.
+    let tasks = vec![
+        ("reader", tokio::spawn(reader::run(around.bus.clone(), spec, held, entrances.deliveries, stop_loop.clone()))),
+        ("loop", tokio::spawn(service_loop.run(stop_loop.clone()))),
+        ("after-commit", tokio::spawn(run_after_commit(around.bus, spec.name, aftermath, stop_rest.clone()))),
+        ("relay", tokio::spawn(relay.run(stop_rest.clone()))),
+        ("mover", tokio::spawn(mover.run(instructions, stop_rest.clone()))),
+        ("tenure", tokio::spawn(tenure.run(stop_rest.clone()))),
+    ];
+    Ok(Running { handle: entrances.handle, name: spec.name, db: around.db, stop_loop, stop_rest, tasks })
+}
+
+impl<S: Service> Running<S> {
+    /// Where commands enter.
+    pub fn handle(&self) -> Handle<S> {
+        self.handle.clone()
+    }
+
+    /// Waits until one of the service's tasks ends by itself, which none should,
+    /// and says which.
+    pub async fn failed(&mut self) -> String {
+        loop {
+            if let Some((task, _)) = self.tasks.iter().find(|(_, handle)| handle.is_finished()) {
+                return format!("the {task} of the {} service has ended", self.name);
+            }
+            let any = self.tasks.iter_mut().map(|(_, handle)| Box::pin(async move { while !handle.is_finished() { tokio::time::sleep(std::time::Duration::from_millis(500)).await } }));
+            futures_util::future::select_all(any).await;
+        }
+    }
+
+    /// Ends every task where it stands, as if the process had been killed. For
+    /// tests of what a crash leaves.
+    pub fn abort(self) {
+        for (_, task) in &self.tasks {
+            task.abort();
+        }
+    }
+
+    /// Stops in order: nothing new is read, what is in is decided, what was
+    /// decided is published as far as the bus is there, and the store is closed.
+    /// What is left over is in the rows.
+    pub async fn stop(self) {
+        let Self { handle, name, db, stop_loop, stop_rest, tasks } = self;
+        stop_loop.cancel();
+        drop(handle);
+        for (task, joined) in tasks {
+            if task == "mover" {
+                stop_rest.cancel();
+            }
+            let patience = tokio::time::timeout(std::time::Duration::from_secs(3), joined);
+            match patience.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(service = name, task, %error, "task failed"),
+                Err(_) => {
+                    tracing::warn!(service = name, task, "did not end in time; what it had left is in the store");
+                    stop_rest.cancel();
+                }
+            }
+        }
+        db.close().await;
+    }
+}

@@ -1,0 +1,199 @@
+//! An item of a batch: an input, and who wants to know what became of it.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::bus::{Delivery, Position, Timer};
+use crate::error::{Failure, Rejection, Unavailable};
+use crate::message::{Envelope, Malformed};
+use crate::service::{Heard, Service};
+use crate::store::inbox::Line;
+use crate::store::parked::Parked;
+
+/// A command on its way into the loop.
+pub(crate) struct Command<S: Service> {
+    pub(crate) id: String,
+    pub(crate) fingerprint: String,
+    pub(crate) input: S::Input,
+    pub(crate) reply: oneshot::Sender<Result<S::Reply, Failure>>,
+}
+
+/// A question's answer on its way back, with the item that asked.
+pub(crate) struct Answer<S: Service> {
+    pub(crate) item: Item<S>,
+    pub(crate) answer: Result<S::Input, Unavailable>,
+}
+
+/// What there is to decide.
+pub(crate) enum Intake<I> {
+    /// An input.
+    Input(I),
+    /// Nothing, but its sequence counts.
+    Ignored,
+    /// It can never be read: a dead letter.
+    Malformed(String),
+    /// It failed and shall be parked.
+    Failed(String),
+}
+
+/// Where an input came from.
+pub(crate) enum Origin<R> {
+    Command { id: String, fingerprint: String, reply: oneshot::Sender<Result<R, Failure>> },
+    Message(Letter),
+    Timer(Timer),
+}
+
+/// A message, fresh from the bus or from the parked ones.
+pub(crate) struct Letter {
+    pub(crate) line: Line,
+    pub(crate) sequence: i64,
+    pub(crate) id: String,
+    pub(crate) stream: Arc<str>,
+    pub(crate) body: Arc<str>,
+    /// Set if this is a redrive.
+    pub(crate) parked: Option<Parked>,
+}
+
+/// What has to be acked once the item is settled.
+#[derive(Debug, Clone)]
+pub(crate) struct Receipt {
+    pub(crate) stream: Arc<str>,
+    pub(crate) partition: u32,
+    pub(crate) position: Position,
+    /// Of the lease under which it was read.
+    pub(crate) epoch: i64,
+}
+
+pub(crate) struct Item<S: Service> {
+    pub(crate) origin: Origin<S::Reply>,
+    pub(crate) intake: Intake<S::Input>,
+    pub(crate) receipts: Vec<Receipt>,
+    /// It comes back from an external call, and its subject is held for it.
+    pub(crate) is_answer: bool,
+}
+
+impl<S: Service> Item<S> {
+    pub(crate) fn of_command(command: Command<S>) -> Self {
+        let Command { id, fingerprint, input, reply } = command;
+        Self {
+            origin: Origin::Command { id, fingerprint, reply },
+            intake: Intake::Input(input),
+            receipts: Vec::new(),
+            is_answer: false,
+        }
+    }
+
+    /// A message as it was delivered; one that is no envelope gets a line of its
+    /// own, so that it is parked alone.
+    pub(crate) fn of_message(service: &S, delivery: &Delivery, body: Arc<str>, receipt: Receipt) -> Self {
+        let (letter, intake) = match Envelope::parse(&body) {
+            Ok(envelope) => {
+                let intake = hear(service, &envelope);
+                (Letter::of(&envelope, delivery.stream.clone(), body, None), intake)
+            }
+            Err(Malformed(reason)) => {
+                let line = (format!("unreadable:{}.{}", delivery.stream, delivery.partition), delivery.position.to_string());
+                let letter =
+                    Letter { line, sequence: 1, id: String::new(), stream: delivery.stream.clone(), body, parked: None };
+                (letter, Intake::Malformed(reason))
+            }
+        };
+        Self { origin: Origin::Message(letter), intake, receipts: vec![receipt], is_answer: false }
+    }
+
+    /// A parked message that is tried again; `receipts` are those of its timer.
+    pub(crate) fn of_parked(service: &S, parked: Parked, receipts: Vec<Receipt>) -> Self {
+        let body: Arc<str> = parked.envelope.as_str().into();
+        let stream: Arc<str> = parked.stream.as_str().into();
+        let (id, intake) = match Envelope::parse(&body) {
+            Ok(envelope) => (envelope.id.clone(), hear(service, &envelope)),
+            Err(Malformed(reason)) => (String::new(), Intake::Malformed(reason)),
+        };
+        let line = (parked.source.clone(), parked.subject.clone());
+        let letter = Letter { line, sequence: parked.sequence, id, stream, body, parked: Some(parked) };
+        Self { origin: Origin::Message(letter), intake, receipts, is_answer: false }
+    }
+
+    /// The aggregate that external calls are serialised by.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Message(letter) => Some(&letter.line.1),
+            Origin::Command { .. } | Origin::Timer(_) => None,
+        }
+    }
+
+    /// What later messages name as their cause.
+    pub(crate) fn cause(&self) -> &str {
+        match &self.origin {
+            Origin::Command { id, .. } => id,
+            Origin::Message(letter) => &letter.id,
+            Origin::Timer(timer) => &timer.kind,
+        }
+    }
+
+    /// For the log. Names no content.
+    pub(crate) fn describe(&self) -> String {
+        match &self.origin {
+            Origin::Command { id, .. } => format!("command {id}"),
+            Origin::Message(letter) => format!("message {} {}#{}", letter.line.0, letter.line.1, letter.sequence),
+            Origin::Timer(timer) => format!("timer {} of {}", timer.kind, timer.subject),
+        }
+    }
+
+    /// Answers a command; anything else has nobody to answer.
+    pub(crate) fn reply(self, result: Result<S::Reply, Failure>) {
+        if let Origin::Command { reply, .. } = self.origin {
+            // The caller may have gone; the result is stored all the same.
+            let _ = reply.send(result);
+        }
+    }
+
+    /// Tells a command that it cannot be done now; gives anything else back.
+    pub(crate) fn refuse_command(self, why: &Unavailable) -> Option<Self> {
+        match self.origin {
+            Origin::Command { .. } => {
+                self.reply(Err(why.clone().into()));
+                None
+            }
+            Origin::Message(_) | Origin::Timer(_) => Some(self),
+        }
+    }
+
+    /// Turns a message into one that shall be parked. A timer is not parked: its
+    /// row is still there, and the sweep will set it again. What has failed
+    /// already comes back as an error.
+    pub(crate) fn fail(mut self, cause: &str) -> Result<Self, Self> {
+        match (&self.origin, &self.intake) {
+            (Origin::Message(_), Intake::Failed(_)) | (Origin::Command { .. } | Origin::Timer(_), _) => Err(self),
+            (Origin::Message(_), _) => {
+                self.intake = Intake::Failed(cause.to_owned());
+                Ok(self)
+            }
+        }
+    }
+}
+
+impl Letter {
+    fn of(envelope: &Envelope, stream: Arc<str>, body: Arc<str>, parked: Option<Parked>) -> Self {
+        Self {
+            line: (envelope.source.clone(), envelope.subject.clone()),
+            sequence: envelope.sequence,
+            id: envelope.id.clone(),
+            stream,
+            body,
+            parked,
+        }
+    }
+}
+
+fn hear<S: Service>(service: &S, envelope: &Envelope) -> Intake<S::Input> {
+    match service.hear(envelope) {
+        Ok(Heard::Input(input)) => Intake::Input(input),
+        Ok(Heard::Ignored) => Intake::Ignored,
+        Err(Malformed(reason)) => Intake::Malformed(reason),
+    }
+}
+
+/// A result that is stored under a command's id.
+pub(crate) type StoredResult<R> = Result<R, Rejection>;

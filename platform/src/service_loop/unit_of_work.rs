@@ -1,0 +1,351 @@
+//! The **unit of work**: one batch, one transaction.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::item::{Letter, StoredResult};
+use super::{Intake, Item, Origin, Parts};
+use crate::bus::{Timer, TimerKey};
+use crate::delay_queue::redrive_timer;
+use crate::error::Rejection;
+use crate::message::Outgoing;
+use crate::service::{Announcement, Effects, Moment, Outcome, Service};
+use crate::store::idempotency::{self, Stored};
+use crate::store::inbox::{self, Arrival, Line, Progress};
+use crate::store::outbox::{self, OutboxRow, Stamp};
+use crate::store::parked::{self, Parked, State};
+use crate::store::{StoreError, lease};
+use crate::tenure::lease_name;
+
+/// What became of an item.
+pub(super) enum Verdict<S: Service> {
+    /// Done, a duplicate, or parked: ack it.
+    Settled,
+    /// Answer the command.
+    Reply(StoredResult<S::Reply>),
+    /// Ask outside, then decide.
+    Call(S::Call),
+    /// Its subject is on the telephone.
+    Queue,
+    /// One before it is missing.
+    Wait,
+    /// The lease it was read under is lost: somebody else has it.
+    Fenced,
+}
+
+/// A committed batch.
+pub(super) struct Done<S: Service> {
+    pub(super) verdicts: Vec<Verdict<S>>,
+    pub(super) rows: Vec<(&'static str, OutboxRow)>,
+    pub(super) timers: Vec<Timer>,
+    pub(super) cancelled: Vec<TimerKey>,
+    pub(super) announcements: Vec<Announcement>,
+}
+
+/// What a batch adds up to while its items are decided.
+struct Ledger<S: Service> {
+    progress: HashMap<Line, Progress>,
+    /// Line -> where it stood before this batch.
+    moved: HashMap<Line, i64>,
+    stored: HashMap<String, Stored<S::Reply>>,
+    results: Vec<(String, Stored<S::Reply>)>,
+    parked: Vec<Parked>,
+    unparked: Vec<(String, String, i64)>,
+    on_the_telephone: HashSet<String>,
+    messages: Vec<Outgoing>,
+    causes: Vec<String>,
+    timers: Vec<Timer>,
+    cancelled: Vec<TimerKey>,
+}
+
+impl<S: Service> Parts<S> {
+    /// Decides the batch and commits it. Nothing outside the transaction has
+    /// happened when this fails, so it may be called again.
+    pub(super) async fn attempt(&self, items: &[Item<S>]) -> Result<Done<S>, StoreError> {
+        let moment = Moment { now: self.clock.now() };
+        let mut tx = self.db.begin().await?;
+
+        let leases: HashSet<(String, i64)> = items
+            .iter()
+            .flat_map(|item| &item.receipts)
+            .map(|receipt| (lease_name(receipt.partition), receipt.epoch))
+            .collect();
+        let leases: Vec<_> = leases.into_iter().collect();
+        let standing: HashSet<String> = lease::fence(&mut tx, &leases).await?.into_iter().collect();
+
+        let progress = inbox::load(&mut tx, items.iter().filter_map(Item::line)).await?;
+        let ids: Vec<&str> = items.iter().filter_map(Item::command_id).collect();
+        let stored = idempotency::load(&mut tx, &ids).await?;
+        let inputs: Vec<&S::Input> = items.iter().filter_map(Item::input).collect();
+        let mut batch = self.service.load(&mut tx, &inputs).await?;
+
+        let mut ledger = Ledger {
+            progress,
+            moved: HashMap::new(),
+            stored,
+            results: Vec::new(),
+            parked: Vec::new(),
+            unparked: Vec::new(),
+            on_the_telephone: HashSet::new(),
+            messages: Vec::new(),
+            causes: Vec::new(),
+            timers: Vec::new(),
+            cancelled: Vec::new(),
+        };
+        // A panic in a decision is a fault of that input: the batch is thrown away
+        // and bisected until the input stands alone.
+        let verdicts = catch_unwind(AssertUnwindSafe(|| {
+            let verdicts: Vec<_> = items
+                .iter()
+                .map(|item| {
+                    if item.receipts.iter().all(|receipt| standing.contains(&lease_name(receipt.partition))) {
+                        self.decide_item(&mut batch, &mut ledger, item, moment)
+                    } else {
+                        Verdict::Fenced
+                    }
+                })
+                .collect();
+            for message in self.service.closing(&mut batch) {
+                ledger.causes.push(items.last().map(|item| item.cause().to_owned()).unwrap_or_default());
+                ledger.messages.push(message);
+            }
+            verdicts
+        }))
+        .map_err(|panic| StoreError::Refused(format!("a decision panicked: {}", panic_text(&*panic))))?;
+
+        self.service.save(&mut tx, &batch, moment).await?;
+        let stamp = Stamp {
+            outlets: self.service.spec().outlets,
+            partitions: self.partitions,
+            now: moment.now,
+            causes: &ledger.causes,
+        };
+        let rows = outbox::append(&mut tx, &ledger.messages, stamp).await?;
+        let moved: Vec<_> = ledger
+            .moved
+            .iter()
+            .map(|(line, from)| (line.clone(), *from, ledger.progress.get(line).map_or(*from, |progress| progress.last)))
+            .filter(|(_, from, to)| to > from)
+            .collect();
+        inbox::save(&mut tx, &moved).await?;
+        idempotency::save(&mut tx, &ledger.results, moment.now).await?;
+        parked::save(&mut tx, &ledger.parked).await?;
+        parked::remove(&mut tx, &ledger.unparked).await?;
+        parked::promote(&mut tx, &ledger.unparked, moment.now).await?;
+        tx.commit().await?;
+
+        let mut timers = ledger.timers;
+        timers.extend(ledger.parked.iter().filter_map(redrive_timer));
+        // Whatever stood behind a message that is done now is due at once. If
+        // nothing did, the timer finds no row and is disobeyed.
+        timers.extend(ledger.unparked.iter().map(|(source, subject, _)| redrive_now(source, subject, moment)));
+        Ok(Done {
+            verdicts,
+            rows,
+            timers,
+            cancelled: ledger.cancelled,
+            announcements: self.service.announcements(&batch),
+        })
+    }
+
+    fn decide_item(
+        &self,
+        batch: &mut S::Batch,
+        ledger: &mut Ledger<S>,
+        item: &Item<S>,
+        moment: Moment,
+    ) -> Verdict<S> {
+        match &item.origin {
+            Origin::Command { id, fingerprint, .. } => self.decide_command(batch, ledger, item, id, fingerprint, moment),
+            Origin::Message(letter) => self.decide_letter(batch, ledger, item, letter, moment),
+            Origin::Timer(timer) => {
+                let Intake::Input(input) = &item.intake else { return Verdict::Settled };
+                match self.service.decide(batch, input, moment) {
+                    Ok(Outcome::Done(effects)) => {
+                        ledger.take(effects, item);
+                    }
+                    Ok(Outcome::Call(_)) => {
+                        tracing::error!(kind = timer.kind, "a timer's decision asked for an external call; dropped");
+                    }
+                    Err(rejection) => {
+                        tracing::info!(kind = timer.kind, subject = timer.subject, %rejection, "timer disobeyed");
+                    }
+                }
+                Verdict::Settled
+            }
+        }
+    }
+
+    fn decide_command(
+        &self,
+        batch: &mut S::Batch,
+        ledger: &mut Ledger<S>,
+        item: &Item<S>,
+        id: &str,
+        fingerprint: &str,
+        moment: Moment,
+    ) -> Verdict<S> {
+        if let Some(stored) = ledger.stored.get(id) {
+            return Verdict::Reply(if stored.fingerprint == fingerprint {
+                stored.result.clone()
+            } else {
+                Err(Rejection::conflict("this idempotency key was used for a different request"))
+            });
+        }
+        let Intake::Input(input) = &item.intake else {
+            return Verdict::Reply(Err(Rejection::bad_input("an empty command")));
+        };
+        let result = match self.service.decide(batch, input, moment) {
+            Ok(Outcome::Call(call)) => return Verdict::Call(call),
+            Ok(Outcome::Done(effects)) => match ledger.take(effects, item) {
+                Some(reply) => Ok(reply),
+                None => Err(Rejection::bad_input("this command has no answer")),
+            },
+            Err(rejection) => Err(rejection),
+        };
+        let stored = Stored { fingerprint: fingerprint.to_owned(), result: result.clone() };
+        ledger.stored.insert(id.to_owned(), stored.clone());
+        ledger.results.push((id.to_owned(), stored));
+        Verdict::Reply(result)
+    }
+
+    fn decide_letter(
+        &self,
+        batch: &mut S::Batch,
+        ledger: &mut Ledger<S>,
+        item: &Item<S>,
+        letter: &Letter,
+        moment: Moment,
+    ) -> Verdict<S> {
+        let progress = ledger.progress.get(&letter.line).copied().unwrap_or_default();
+        if let Some(was) = &letter.parked {
+            // A redrive is the first parked one of its line, or it is old news.
+            if progress.last + 1 != was.sequence || progress.parked.is_none() {
+                return Verdict::Settled;
+            }
+        } else {
+            match progress.sort(letter.sequence) {
+                Arrival::Duplicate => return Verdict::Settled,
+                Arrival::Gap => return Verdict::Wait,
+                Arrival::Behind => {
+                    ledger.park(letter, State::Behind, None, None, moment);
+                    return Verdict::Settled;
+                }
+                Arrival::Next => {}
+            }
+        }
+        if ledger.on_the_telephone.contains(&letter.line.1) {
+            return Verdict::Queue;
+        }
+        let tried = letter.parked.as_ref().map_or(0, |parked| parked.attempts) + 1;
+        match &item.intake {
+            Intake::Ignored => ledger.settle(letter, progress),
+            Intake::Malformed(reason) => ledger.park(letter, State::Dead, Some(reason), None, moment),
+            Intake::Failed(reason) => {
+                let due = self.backoff.next_due(tried, moment.now);
+                let state = if due.is_some() { State::Retry } else { State::Dead };
+                ledger.park(letter, state, Some(reason), due, moment);
+            }
+            Intake::Input(input) => match self.service.decide(batch, input, moment) {
+                Ok(Outcome::Done(effects)) => {
+                    ledger.take(effects, item);
+                    ledger.settle(letter, progress);
+                }
+                Ok(Outcome::Call(call)) => {
+                    ledger.on_the_telephone.insert(letter.line.1.clone());
+                    return Verdict::Call(call);
+                }
+                // The business said no, and always will: an operator must look.
+                Err(rejection) => ledger.park(letter, State::Dead, Some(&rejection.message), None, moment),
+            },
+        }
+        Verdict::Settled
+    }
+}
+
+impl<S: Service> Ledger<S> {
+    fn take(&mut self, effects: Effects<S::Reply>, item: &Item<S>) -> Option<S::Reply> {
+        self.causes.extend(effects.messages.iter().map(|_| item.cause().to_owned()));
+        self.messages.extend(effects.messages);
+        self.timers.extend(effects.timers);
+        self.cancelled.extend(effects.cancelled);
+        effects.reply
+    }
+
+    /// The line has moved past this message.
+    fn settle(&mut self, letter: &Letter, progress: Progress) {
+        self.moved.entry(letter.line.clone()).or_insert(progress.last);
+        let mut now = Progress { last: letter.sequence, parked: progress.parked };
+        if letter.parked.is_some() {
+            self.unparked.push((letter.line.0.clone(), letter.line.1.clone(), letter.sequence));
+            if now.parked == Some(letter.sequence) {
+                now.parked = None;
+            }
+        }
+        self.progress.insert(letter.line.clone(), now);
+    }
+
+    fn park(&mut self, letter: &Letter, state: State, error: Option<&str>, next_due: Option<i64>, moment: Moment) {
+        let mut errors: Vec<String> = letter
+            .parked
+            .as_ref()
+            .and_then(|parked| serde_json::from_str(&parked.errors).ok())
+            .unwrap_or_default();
+        errors.extend(error.map(str::to_owned));
+        if state != State::Behind {
+            tracing::warn!(
+                source = letter.line.0, subject = letter.line.1, sequence = letter.sequence,
+                state = state.as_str(), error, "message parked"
+            );
+        }
+        self.parked.push(Parked {
+            source: letter.line.0.clone(),
+            subject: letter.line.1.clone(),
+            sequence: letter.sequence,
+            stream: letter.stream.to_string(),
+            envelope: letter.body.to_string(),
+            state: state.as_str().to_owned(),
+            attempts: letter.parked.as_ref().map_or(0, |parked| parked.attempts) + i64::from(error.is_some()),
+            errors: serde_json::to_string(&errors).unwrap_or_default(),
+            next_due,
+            parked_at: letter.parked.as_ref().map_or(moment.now, |parked| parked.parked_at),
+        });
+        let progress = self.progress.entry(letter.line.clone()).or_default();
+        progress.parked = Some(progress.parked.unwrap_or(0).max(letter.sequence));
+    }
+}
+
+impl<S: Service> Item<S> {
+    fn line(&self) -> Option<&Line> {
+        match &self.origin {
+            Origin::Message(letter) => Some(&letter.line),
+            Origin::Command { .. } | Origin::Timer(_) => None,
+        }
+    }
+
+    fn command_id(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Command { id, .. } => Some(id),
+            Origin::Message(_) | Origin::Timer(_) => None,
+        }
+    }
+
+    const fn input(&self) -> Option<&S::Input> {
+        match &self.intake {
+            Intake::Input(input) => Some(input),
+            Intake::Ignored | Intake::Malformed(_) | Intake::Failed(_) => None,
+        }
+    }
+}
+
+fn redrive_now(source: &str, subject: &str, moment: Moment) -> Timer {
+    Timer { subject: subject.to_owned(), kind: format!("{}{source}", crate::delay_queue::REDRIVE), attempt: 0, due: moment.now }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

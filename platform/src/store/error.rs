@@ -1,0 +1,68 @@
+//! What a store can answer instead of a result, by what the loop does about it.
+
+/// Sorted by consequence, not by cause.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else was faster, or the outcome of a commit is unknown: reload and
+    /// decide again.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// The store cannot be reached now: wait and try again.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// The store will not take this, however often it is tried: find the guilty
+    /// input by bisection.
+    #[error("store refused: {0}")]
+    Refused(String),
+}
+
+impl StoreError {
+    /// A commit that failed may have happened all the same, unless the store said
+    /// clearly that it did not. Deciding again is right in both cases: inbox and
+    /// idempotency rows tell what was done.
+    pub(super) fn of_commit(error: sqlx::Error) -> Self {
+        match Self::from(error) {
+            Self::Unavailable(cause) => Self::Conflict(format!("outcome of commit unknown: {cause}")),
+            other => other,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                Some(code) => by_code(code, text),
+                None => Self::Refused(text),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => Self::Unavailable(text),
+            _ => Self::Refused(text),
+        }
+    }
+}
+
+/// Postgres: SQLSTATE (appendix A of its manual). SQLite: extended result codes.
+fn by_code(code: &str, text: String) -> StoreError {
+    match code {
+        // serialization_failure, deadlock_detected, unique_violation
+        "40001" | "40P01" | "23505" => StoreError::Conflict(text),
+        // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE, _ROWID; SQLITE_BUSY_SNAPSHOT
+        "1555" | "2067" | "2579" | "517" => StoreError::Conflict(text),
+        // SQLITE_BUSY, _LOCKED, _IOERR, _FULL, _CANTOPEN
+        "5" | "6" | "10" | "13" | "14" => StoreError::Unavailable(text),
+        // operator intervention, connection exceptions, insufficient resources
+        code if code.len() == 5 && (code.starts_with("57P") || code.starts_with("08") || code.starts_with("53")) => {
+            StoreError::Unavailable(text)
+        }
+        // read_only_sql_transaction: a replica after a failover
+        "25006" => StoreError::Unavailable(text),
+        _ => StoreError::Refused(text),
+    }
+}

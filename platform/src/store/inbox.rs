@@ -1,0 +1,144 @@
+//! The **inbox**: which messages have been obeyed, as the last `sequence` per
+//! (source, subject).
+//!
+//! Delivery is at least once; the *effect* is once, because the inbox row is
+//! written in the consumer's own transaction. A sequence that is lower or equal
+//! is a duplicate; the next one is obeyed; a gap waits for the missing one. One
+//! row per (source, subject), kept for ever, instead of one row per message.
+//!
+//! Chapter: `docs/inbox.md`.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::{StoreError, Tx};
+
+/// (source, subject).
+pub type Line = (String, String);
+
+/// How far a line has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last sequence obeyed (or discarded).
+    pub last: i64,
+    /// The last sequence parked, if any of the line is parked: later ones line up
+    /// behind it.
+    pub parked: Option<i64>,
+}
+
+/// What the next message of a line means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// Obey it.
+    Next,
+    /// Seen before: ack it, do nothing.
+    Duplicate,
+    /// An earlier one is missing: keep it until that has come.
+    Gap,
+    /// An earlier one of its line is parked: park it behind.
+    Behind,
+}
+
+impl Progress {
+    /// Sorts an arrival.
+    pub const fn sort(self, sequence: i64) -> Arrival {
+        let reached = match self.parked {
+            Some(parked) => parked,
+            None => self.last,
+        };
+        if sequence <= reached {
+            Arrival::Duplicate
+        } else if sequence > reached + 1 {
+            Arrival::Gap
+        } else if self.parked.is_some() {
+            Arrival::Behind
+        } else {
+            Arrival::Next
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct ProgressRow {
+    source: String,
+    subject: String,
+    last: i64,
+    parked: Option<i64>,
+}
+
+/// Reads the progress of the given lines.
+///
+/// # Errors
+/// As the store answers.
+pub async fn load(
+    tx: &mut Tx,
+    lines: impl IntoIterator<Item = &Line>,
+) -> Result<HashMap<Line, Progress>, StoreError> {
+    let mut keys: Vec<_> = lines.into_iter().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let args: Vec<_> =
+        keys.iter().map(|(source, subject)| json!({ "source": source, "subject": subject })).collect();
+    let rows: Vec<ProgressRow> = tx
+        .fetch(
+            "SELECT r.value->>'source' AS source, r.value->>'subject' AS subject,
+                    COALESCE(i.last, 0) AS last,
+                    (SELECT MAX(p.sequence) FROM parked AS p
+                     WHERE p.source = r.value->>'source' AND p.subject = r.value->>'subject') AS parked
+             FROM json_each($1) AS r
+             LEFT JOIN inbox AS i ON i.source = r.value->>'source' AND i.subject = r.value->>'subject'",
+            &args,
+        )
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ((row.source, row.subject), Progress { last: row.last, parked: row.parked }))
+        .collect())
+}
+
+/// Writes how far lines have come. Never backwards: a batch decided on an older
+/// reading is a conflict.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if a line was moved by somebody else meanwhile.
+pub async fn save(tx: &mut Tx, moved: &[(Line, i64, i64)]) -> Result<(), StoreError> {
+    let rows: Vec<_> = moved
+        .iter()
+        .map(|((source, subject), from, to)| json!({ "source": source, "subject": subject, "from": from, "to": to }))
+        .collect();
+    tx.execute_each(
+        "INSERT INTO inbox (source, subject, last)
+         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'to' AS BIGINT)
+         FROM json_each($1) AS r WHERE true
+         ON CONFLICT (source, subject) DO UPDATE SET last = excluded.last WHERE inbox.last < excluded.last",
+        &rows,
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_goes_forward_one_by_one() {
+        let free = Progress { last: 3, parked: None };
+        assert_eq!(free.sort(3), Arrival::Duplicate);
+        assert_eq!(free.sort(4), Arrival::Next);
+        assert_eq!(free.sort(5), Arrival::Gap);
+    }
+
+    #[test]
+    fn behind_a_parked_message_others_line_up() {
+        let parked = Progress { last: 3, parked: Some(5) };
+        assert_eq!(parked.sort(4), Arrival::Duplicate);
+        assert_eq!(parked.sort(5), Arrival::Duplicate);
+        assert_eq!(parked.sort(6), Arrival::Behind);
+        assert_eq!(parked.sort(7), Arrival::Gap);
+    }
+}

@@ -1,0 +1,143 @@
+//! A transaction on either engine.
+
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Row, Sql, StoreError, json};
+
+/// Rolled back when dropped without [`commit`](Tx::commit).
+pub struct Tx {
+    inner: Inner,
+    /// Keeps other writers of a SQLite file away. Declared after `inner`: the
+    /// roll-back starts before the next writer may.
+    _writing: Option<OwnedMutexGuard<()>>,
+}
+
+enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    pub(super) const fn sqlite(inner: Transaction<'static, Sqlite>, writing: Option<OwnedMutexGuard<()>>) -> Self {
+        Self { inner: Inner::Sqlite(inner), _writing: writing }
+    }
+
+    pub(super) const fn postgres(inner: Transaction<'static, Postgres>) -> Self {
+        Self { inner: Inner::Postgres(inner), _writing: None }
+    }
+
+    /// Runs a statement over the JSON array `args` and gives the number of rows it
+    /// changed.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn execute(&mut self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<u64, StoreError> {
+        let (sql, json) = (AssertSqlSafe(sql.into()), json(args)?);
+        Ok(match &mut self.inner {
+            Inner::Sqlite(tx) => sqlx::query(sql).bind(json).execute(&mut **tx).await?.rows_affected(),
+            Inner::Postgres(tx) => sqlx::query(sql).bind(json).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// Like [`execute`](Self::execute), and every row of `args` must have changed
+    /// one row of the table: the test of versions. Does nothing for no rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if fewer rows changed.
+    pub async fn execute_each<T: Serialize>(&mut self, sql: impl Into<Sql>, rows: &[T]) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let changed = self.execute(sql, &rows).await?;
+        if changed == rows.len() as u64 {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict(format!("{changed} of {} rows had the version that was read", rows.len())))
+        }
+    }
+
+    /// Runs a query over the JSON array `args`.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn fetch<T: Row>(&mut self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<Vec<T>, StoreError> {
+        let (sql, json) = (AssertSqlSafe(sql.into()), json(args)?);
+        Ok(match &mut self.inner {
+            Inner::Sqlite(tx) => sqlx::query_as(sql).bind(json).fetch_all(&mut **tx).await?,
+            Inner::Postgres(tx) => sqlx::query_as(sql).bind(json).fetch_all(&mut **tx).await?,
+        })
+    }
+
+    /// Like [`fetch`](Self::fetch), and locks the rows where that means something:
+    /// `FOR UPDATE` on Postgres, nothing on SQLite, whose writer is alone anyway.
+    /// `sql` must end in `ORDER BY <key>`, so that two batches lock in one order,
+    /// and name one table only.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn fetch_for_update<T: Row>(
+        &mut self,
+        sql: &'static str,
+        args: &impl Serialize,
+    ) -> Result<Vec<T>, StoreError> {
+        match &self.inner {
+            Inner::Sqlite(_) => self.fetch(sql, args).await,
+            Inner::Postgres(_) => self.fetch(format!("{sql} FOR UPDATE"), args).await,
+        }
+    }
+
+    /// Like [`fetch_for_update`](Self::fetch_for_update), and lets others read the
+    /// rows meanwhile but not change them.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn fetch_for_share<T: Row>(
+        &mut self,
+        sql: &'static str,
+        args: &impl Serialize,
+    ) -> Result<Vec<T>, StoreError> {
+        match &self.inner {
+            Inner::Sqlite(_) => self.fetch(sql, args).await,
+            Inner::Postgres(_) => self.fetch(format!("{sql} FOR SHARE"), args).await,
+        }
+    }
+
+    /// Runs statements without arguments, separated by `;`.
+    pub(super) async fn batch(&mut self, sql: String) -> Result<(), StoreError> {
+        match &mut self.inner {
+            Inner::Sqlite(tx) => sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.map(|_| ())?,
+            Inner::Postgres(tx) => sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] also when it is unknown whether the commit happened.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        // Not destructured by value into a lock-free tail: the guard must outlive
+        // the commit.
+        let Self { inner, _writing } = self;
+        match inner {
+            Inner::Sqlite(tx) => tx.commit().await,
+            Inner::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(StoreError::of_commit)
+    }
+
+    /// Undoes it and waits until that is done.
+    ///
+    /// # Errors
+    /// The store cannot be reached; it will undo it by itself.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        let Self { inner, _writing } = self;
+        match inner {
+            Inner::Sqlite(tx) => tx.rollback().await?,
+            Inner::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! The order service: the order aggregate, the checkout saga, the deadlines.
+//!
+//! It hears inventory and payment, says what happens to orders (`orderly.order`),
+//! and sends the saga's commands to the other two. Customers place and pay orders
+//! by gRPC; the delay queue tells it what is overdue.
+//!
+//! Reading order: [`domain`] (what an order is), [`saga`] (what follows from its
+//! events), then how both meet the platform, here.
+
+pub mod audit;
+mod consumer;
+pub mod domain;
+mod event_store;
+pub mod grpc;
+pub mod pricing;
+mod producer;
+pub mod saga;
+mod store;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use contracts::inventory::QuoteRequest;
+use contracts::inventory::inventory_client::InventoryClient;
+use contracts::order::Order as Reply;
+use platform::bus::{Timer, TimerKey};
+use platform::clock::Millis;
+use platform::error::{Code, Rejection, Unavailable};
+use platform::grpc::Connection;
+use platform::message::{Envelope, Malformed};
+use platform::service::{Effects, Heard, Moment, Outcome, Service, Spec};
+use platform::store::outbox::Outlet;
+use platform::store::{Db, Migration, StoreError, Tx};
+
+use crate::domain::{Address, Card, Input as OrderInput, Order, Placed, Refusal};
+use crate::pricing::{CannotPrice, Price};
+use crate::store::Batch;
+
+/// The order service's declaration.
+pub static SPEC: Spec = Spec {
+    name: "order",
+    hears: &["orderly.inventory", "orderly.payment"],
+    timers: "orderly.order.timers",
+    outlets: &[
+        // The event store is the outbox of its own events.
+        Outlet { source: "/order", stream: "orderly.order", table: "order_events", keeps: true },
+        Outlet {
+            source: "/order/inventory.commands",
+            stream: "orderly.inventory.commands",
+            table: "outbox",
+            keeps: false,
+        },
+        Outlet { source: "/order/payment.commands", stream: "orderly.payment.commands", table: "outbox", keeps: false },
+    ],
+    migrations: &[Migration { version: 1, name: "order", sql: include_str!("../migrations/0001_order.sql") }],
+};
+
+/// Kinds of this service's timers.
+const DEADLINE: &str = "payment-deadline";
+const STEP: &str = "step";
+
+/// A customer's order, before it has prices.
+#[derive(Debug, Clone)]
+pub struct PlaceOrder {
+    /// The id it will have.
+    pub id: String,
+    /// Account id, or a reference of the shop's own.
+    pub customer_id: String,
+    /// Where messages go; may be empty.
+    pub customer_email: String,
+    /// SKUs and quantities.
+    pub lines: Vec<(String, i64)>,
+    /// To pay with at once.
+    pub card: Option<Card>,
+    /// Where it goes.
+    pub address: Option<Address>,
+    /// Prices that inventory has just quoted; `None`: not asked yet.
+    pub quoted: Option<Vec<(String, Price)>>,
+}
+
+/// Everything the order service decides.
+#[derive(Debug)]
+pub enum Input {
+    /// A customer orders.
+    Place(PlaceOrder),
+    /// A customer offers a card.
+    Pay {
+        /// Which order.
+        id: String,
+        /// Whose it must be; `None`: an operator asks.
+        customer_id: Option<String>,
+        /// The card.
+        card: Card,
+    },
+    /// Another service or the delay queue says something about an order.
+    Order {
+        /// Which order.
+        id: String,
+        /// What.
+        input: OrderInput,
+    },
+    /// Inventory says what a product costs.
+    PriceLearnt {
+        /// Which product.
+        sku: String,
+        /// Its name and price.
+        price: Price,
+    },
+}
+
+/// A question to inventory: names and prices not heard of yet.
+#[derive(Debug)]
+pub struct Quote {
+    place: PlaceOrder,
+    skus: Vec<String>,
+}
+
+/// The order service.
+pub struct Orders {
+    inventory: InventoryClient<Connection>,
+    /// From placing to the deadline of the payment, ms.
+    payment_window: Millis,
+}
+
+impl Orders {
+    /// An order service that asks `inventory` for prices it does not know.
+    pub fn new(inventory: Connection, payment_window: Millis) -> Self {
+        Self { inventory: InventoryClient::new(inventory), payment_window }
+    }
+}
+
+#[async_trait]
+impl Service for Orders {
+    type Input = Input;
+    type Reply = Reply;
+    type Batch = Batch;
+    type Call = Quote;
+
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn hear(&self, message: &Envelope) -> Result<Heard<Input>, Malformed> {
+        consumer::hear(message)
+    }
+
+    fn wake(&self, timer: &Timer) -> Option<Input> {
+        consumer::wake(timer)
+    }
+
+    async fn load(&self, tx: &mut Tx, inputs: &[&Input]) -> Result<Batch, StoreError> {
+        let (mut orders, mut skus) = (BTreeSet::new(), BTreeSet::new());
+        for input in inputs {
+            match input {
+                Input::Place(place) => skus.extend(place.lines.iter().map(|(sku, _)| sku.as_str())),
+                Input::Pay { id, .. } | Input::Order { id, .. } => {
+                    orders.insert(id.as_str());
+                }
+                Input::PriceLearnt { sku, .. } => {
+                    skus.insert(sku.as_str());
+                }
+            }
+        }
+        store::load(tx, &orders, &skus).await
+    }
+
+    fn decide(&self, batch: &mut Batch, input: &Input, moment: Moment) -> Result<Outcome<Reply, Quote>, Rejection> {
+        match input {
+            Input::Place(place) => self.place(batch, place, moment),
+            Input::Pay { id, customer_id, card } => {
+                // Another customer's order does not exist.
+                let theirs = batch
+                    .order(id)
+                    .is_some_and(|order| customer_id.as_ref().is_none_or(|caller| *caller == order.placed.customer_id));
+                if !theirs {
+                    return Err(refused(&Refusal::Unknown));
+                }
+                advance(batch, id, &OrderInput::Pay { card: card.clone() }, moment.now).map(Outcome::Done)
+            }
+            Input::Order { id, input } => advance(batch, id, input, moment.now).map(Outcome::Done),
+            Input::PriceLearnt { sku, price } => {
+                batch.learn(sku, price.clone());
+                Ok(Outcome::Done(Effects::default()))
+            }
+        }
+    }
+
+    async fn save(&self, tx: &mut Tx, batch: &Batch, _moment: Moment) -> Result<(), StoreError> {
+        store::save(tx, batch).await
+    }
+
+    /// Asks inventory for prices. Harmless to repeat: it changes nothing there.
+    async fn call(&self, call: Quote) -> Result<Input, Unavailable> {
+        let Quote { mut place, skus } = call;
+        let reply = self
+            .inventory
+            .clone()
+            .quote(QuoteRequest { skus })
+            .await
+            .map_err(|status| Unavailable::new(format!("inventory's quote: {status}")))?
+            .into_inner();
+        let quoted = reply.products.into_iter().map(|product| {
+            let price = product.price.unwrap_or_default();
+            (product.sku, Price { name: product.name, amount: price.amount, currency: price.currency })
+        });
+        place.quoted = Some(quoted.collect());
+        Ok(Input::Place(place))
+    }
+
+    async fn timers(&self, db: &Db, before: Millis) -> Result<Vec<Timer>, StoreError> {
+        store::timers(db, before).await
+    }
+}
+
+impl Orders {
+    fn place(&self, batch: &mut Batch, place: &PlaceOrder, moment: Moment) -> Result<Outcome<Reply, Quote>, Rejection> {
+        let quoted = place.quoted.as_deref().unwrap_or_default();
+        let priced = pricing::price(&place.lines, |sku| {
+            batch.price(sku).or_else(|| quoted.iter().find(|(quoted, _)| quoted == sku).map(|(_, price)| price))
+        });
+        let (lines, total, currency) = match priced {
+            Ok(priced) => priced,
+            // Ask once; a SKU that inventory does not know either does not exist.
+            Err(CannotPrice::Unknown { skus }) if place.quoted.is_none() => {
+                return Ok(Outcome::Call(Quote { place: place.clone(), skus }));
+            }
+            Err(cannot @ CannotPrice::Unknown { .. }) => return Err(Rejection::not_found(cannot.to_string())),
+            Err(cannot) => return Err(Rejection::bad_input(cannot.to_string())),
+        };
+        for (sku, price) in quoted {
+            if batch.price(sku).is_none() {
+                batch.learn(sku, price.clone());
+            }
+        }
+        let placed = Placed {
+            customer_id: place.customer_id.clone(),
+            customer_email: place.customer_email.clone(),
+            lines,
+            total,
+            currency,
+            pay_before: moment.now + self.payment_window,
+            card: place.card.clone(),
+            address: place.address.clone(),
+        };
+        advance(batch, &place.id, &OrderInput::Place(placed), moment.now).map(Outcome::Done)
+    }
+}
+
+/// Decides an input over an order, folds the events in, and collects what follows:
+/// the events, the saga's commands, the timers, and the order as an answer.
+fn advance(batch: &mut Batch, id: &str, input: &OrderInput, now: Millis) -> Result<Effects<Reply>, Rejection> {
+    let before = batch.order(id).cloned();
+    let events = domain::decide(before.as_ref(), input, now).map_err(|refusal| refused(&refusal))?;
+    let mut effects = Effects::default();
+    let mut order = before.clone();
+    for event in &events {
+        order = domain::evolve(order, event, now);
+        effects.messages.push(producer::event(id, event));
+        if let Some(order) = &order
+            && let Some(command) = saga::react(order, event)
+        {
+            effects.messages.push(producer::command(id, order, &command));
+        }
+    }
+    let Some(order) = order else { return Ok(effects) };
+    let due = |order: Option<&Order>| order.map_or((None, None), |order| (order.pay_before, order.step_due));
+    let ((deadline_was, step_was), (deadline, step)) = (due(before.as_ref()), due(Some(&order)));
+    retime(&mut effects, id, DEADLINE, deadline_was, deadline);
+    retime(&mut effects, id, STEP, step_was, step);
+    effects.reply = Some(producer::order(id, &order));
+    if !events.is_empty() {
+        batch.set_order(id, order);
+    }
+    Ok(effects)
+}
+
+/// Sets or takes back a timer whose due time has changed.
+fn retime(effects: &mut Effects<Reply>, id: &str, kind: &str, was: Option<Millis>, is: Option<Millis>) {
+    if was == is {
+        return;
+    }
+    match is {
+        Some(due) => {
+            effects.timers.push(Timer { subject: id.to_owned(), kind: kind.to_owned(), attempt: 0, due });
+        }
+        None => effects.cancelled.push(TimerKey { subject: id.to_owned(), kind: kind.to_owned(), attempt: 0 }),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Rejection {
+    let code = match refusal {
+        Refusal::Unknown => Code::NotFound,
+        Refusal::PlacedAlready
+        | Refusal::PaymentUnderWay
+        | Refusal::NoTriesLeft
+        | Refusal::TooLate
+        | Refusal::NotPayable => Code::Conflict,
+    };
+    Rejection::new(code, refusal.to_string())
+}

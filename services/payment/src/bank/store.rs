@@ -1,0 +1,234 @@
+//! All SQL of the bank.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use platform::clock::Millis;
+use platform::store::{StoreError, Tx};
+use serde_json::{Value, json};
+
+use super::operations::{Hold, HoldState, Record};
+use super::{Answer, Request};
+use crate::domain::Money;
+
+/// A state, the version it was loaded with (0: not stored yet), and whether it
+/// must be saved.
+#[derive(Debug)]
+struct Slot<T> {
+    value: T,
+    version: i64,
+    changed: bool,
+}
+
+/// What one batch touches.
+#[derive(Debug, Default)]
+pub struct Batch {
+    records: BTreeMap<String, (&'static str, Slot<Record>)>,
+    holds: BTreeMap<(String, i32), Slot<Hold>>,
+}
+
+impl Batch {
+    pub(super) fn record(&self, request: &Request) -> Option<&Record> {
+        self.records.get(&request.key()).map(|(_, slot)| &slot.value)
+    }
+
+    pub(super) fn hold(&self, request: &Request) -> Option<&Hold> {
+        self.holds.get(&(request.order_id.clone(), request.attempt)).map(|slot| &slot.value)
+    }
+
+    pub(super) fn set_record(&mut self, request: &Request, record: Record) {
+        let version = self.records.get(&request.key()).map_or(0, |(_, slot)| slot.version);
+        let slot = Slot { value: record, version, changed: true };
+        self.records.insert(request.key(), (request.operation.name(), slot));
+    }
+
+    pub(super) fn set_hold(&mut self, request: &Request, hold: Hold) {
+        let key = (request.order_id.clone(), request.attempt);
+        let version = self.holds.get(&key).map_or(0, |slot| slot.version);
+        self.holds.insert(key, Slot { value: hold, version, changed: true });
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct RecordRow {
+    key: String,
+    amount: i64,
+    currency: String,
+    outcome: String,
+    detail: String,
+    calls: i64,
+}
+
+/// Money at the bank, as an auditor sees it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct BankHold {
+    /// Whose order.
+    pub order_id: String,
+    /// In which attempt.
+    pub attempt: i64,
+    /// The card.
+    pub token: String,
+    /// The bank's reference.
+    pub authorisation_id: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// HELD, CHARGED or RELEASED: see [`HoldState`].
+    pub state: String,
+    /// Counts its changes.
+    pub version: i64,
+}
+
+/// Loads what the requests touch: the holds first, locked in key order, so that
+/// two calls about one hold come one after the other, whatever they ask.
+pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, StoreError> {
+    let mut batch = Batch::default();
+    if requests.is_empty() {
+        return Ok(batch);
+    }
+    let payments: BTreeSet<(&str, i32)> =
+        requests.iter().map(|request| (request.order_id.as_str(), request.attempt)).collect();
+    let args: Vec<Value> =
+        payments.iter().map(|(order_id, attempt)| json!({ "order_id": order_id, "attempt": attempt })).collect();
+    let rows: Vec<BankHold> = tx
+        .fetch_for_update(
+            "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, version FROM bank_holds
+             WHERE (order_id, attempt) IN
+                   (SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT) FROM json_each($1) AS r)
+             ORDER BY order_id, attempt",
+            &args,
+        )
+        .await?;
+    for row in rows {
+        let state = HoldState::of(&row.state)
+            .ok_or_else(|| StoreError::Refused(format!("{:?} is no state of a hold", row.state)))?;
+        let hold = Hold {
+            token: row.token,
+            authorisation_id: row.authorisation_id,
+            amount: Money { amount: row.amount, currency: row.currency },
+            state,
+        };
+        let slot = Slot { value: hold, version: row.version, changed: false };
+        batch.holds.insert((row.order_id, i32::try_from(row.attempt).unwrap_or(i32::MAX)), slot);
+    }
+
+    let operations: BTreeMap<String, &'static str> =
+        requests.iter().map(|request| (request.key(), request.operation.name())).collect();
+    let args: Vec<Value> = operations.keys().map(|key| json!({ "key": key })).collect();
+    let rows: Vec<RecordRow> = tx
+        .fetch_for_update(
+            "SELECT key, amount, currency, outcome, detail, calls FROM bank_operations
+             WHERE key IN (SELECT r.value->>'key' FROM json_each($1) AS r) ORDER BY key",
+            &args,
+        )
+        .await?;
+    for row in rows {
+        let Some(operation) = operations.get(&row.key) else { continue };
+        let record = Record {
+            amount: Money { amount: row.amount, currency: row.currency },
+            answer: answer(&row.outcome, row.detail)?,
+            calls: row.calls,
+        };
+        batch.records.insert(row.key, (operation, Slot { value: record, version: row.calls, changed: false }));
+    }
+    Ok(batch)
+}
+
+/// Saves what changed. A key that somebody else has used meanwhile is a conflict,
+/// by its row's key or by its version.
+pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), StoreError> {
+    let (mut new, mut known) = (Vec::new(), Vec::new());
+    for (key, (operation, slot)) in batch.records.iter().filter(|(_, (_, slot))| slot.changed) {
+        let (outcome, detail) = columns(slot.value.answer.as_ref());
+        let rows = if slot.version == 0 { &mut new } else { &mut known };
+        rows.push(json!({
+            "key": key, "operation": operation, "amount": slot.value.amount.amount,
+            "currency": slot.value.amount.currency, "outcome": outcome, "detail": detail,
+            "calls": slot.value.calls, "was": slot.version, "at": now,
+        }));
+    }
+    if !new.is_empty() {
+        tx.execute(
+            "INSERT INTO bank_operations (key, operation, amount, currency, outcome, detail, calls, at)
+             SELECT r.value->>'key', r.value->>'operation', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
+                    r.value->>'outcome', r.value->>'detail', CAST(r.value->>'calls' AS BIGINT),
+                    CAST(r.value->>'at' AS BIGINT)
+             FROM json_each($1) AS r",
+            &new,
+        )
+        .await?;
+    }
+    tx.execute_each(
+        "UPDATE bank_operations
+         SET outcome = r.value->>'outcome', detail = r.value->>'detail', calls = CAST(r.value->>'calls' AS BIGINT)
+         FROM json_each($1) AS r
+         WHERE bank_operations.key = r.value->>'key' AND bank_operations.calls = CAST(r.value->>'was' AS BIGINT)",
+        &known,
+    )
+    .await?;
+
+    let (mut new, mut known) = (Vec::new(), Vec::new());
+    for ((order_id, attempt), slot) in batch.holds.iter().filter(|(_, slot)| slot.changed) {
+        let rows = if slot.version == 0 { &mut new } else { &mut known };
+        rows.push(json!({
+            "order_id": order_id, "attempt": attempt, "token": slot.value.token,
+            "authorisation_id": slot.value.authorisation_id, "amount": slot.value.amount.amount,
+            "currency": slot.value.amount.currency, "state": slot.value.state.as_str(),
+            "was": slot.version, "at": now,
+        }));
+    }
+    if !new.is_empty() {
+        tx.execute(
+            "INSERT INTO bank_holds (order_id, attempt, token, authorisation_id, amount, currency, state, version, at)
+             SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'token',
+                    r.value->>'authorisation_id', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
+                    r.value->>'state', 1, CAST(r.value->>'at' AS BIGINT)
+             FROM json_each($1) AS r",
+            &new,
+        )
+        .await?;
+    }
+    tx.execute_each(
+        "UPDATE bank_holds SET state = r.value->>'state', version = bank_holds.version + 1
+         FROM json_each($1) AS r
+         WHERE bank_holds.order_id = r.value->>'order_id'
+           AND bank_holds.attempt = CAST(r.value->>'attempt' AS BIGINT)
+           AND bank_holds.version = CAST(r.value->>'was' AS BIGINT)",
+        &known,
+    )
+    .await
+}
+
+/// All money that the bank holds, has taken, or has let go, in key order.
+///
+/// # Errors
+/// As the store answers.
+pub async fn holds(tx: &mut Tx) -> Result<Vec<BankHold>, StoreError> {
+    tx.fetch(
+        "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, version FROM bank_holds
+         WHERE $1 <> '' ORDER BY order_id, attempt",
+        &[0; 0],
+    )
+    .await
+}
+
+fn columns(answer: Option<&Answer>) -> (&'static str, &str) {
+    match answer {
+        None => ("NONE", ""),
+        Some(Answer::Approved { authorisation_id }) => ("APPROVED", authorisation_id),
+        Some(Answer::Declined { reason }) => ("DECLINED", reason),
+        Some(Answer::Captured) => ("CAPTURED", ""),
+        Some(Answer::Voided) => ("VOIDED", ""),
+    }
+}
+
+fn answer(outcome: &str, detail: String) -> Result<Option<Answer>, StoreError> {
+    Ok(match outcome {
+        "NONE" => None,
+        "APPROVED" => Some(Answer::Approved { authorisation_id: detail }),
+        "DECLINED" => Some(Answer::Declined { reason: detail }),
+        "CAPTURED" => Some(Answer::Captured),
+        "VOIDED" => Some(Answer::Voided),
+        other => return Err(StoreError::Refused(format!("{other:?} is no outcome of a call to the bank"))),
+    })
+}

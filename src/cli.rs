@@ -1,0 +1,65 @@
+//! The command line: one enum, one `run` per command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{audit, import, up};
+
+/// An event-driven shop in one binary: order, payment, inventory and notification services that talk through messages
+#[derive(Debug, Parser)]
+#[command(name = "orderly", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// What `up` takes, when no command is named
+    #[command(flatten)]
+    up: up::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the whole shop in this process (the default)
+    Up(Box<up::Args>),
+    /// Import sales in the UCI "Online Retail" format into a running shop
+    Import(Box<import::Args>),
+    /// Check the shop's promises against its stores; exit code 1 on a breach
+    Audit(audit::Args),
+    /// Print a contract of the shop
+    Schema {
+        /// Which
+        #[command(subcommand)]
+        schema: Schema,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Schema {
+    /// The GraphQL schema, in SDL
+    Graphql,
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever stopped it, with what to do about it.
+    #[expect(clippy::print_stdout, reason = "the schema is what this command is for")]
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::try_from_env("ORDERLY_LOG").unwrap_or_else(|_| EnvFilter::new("warn")))
+            .with_writer(std::io::stderr)
+            .init();
+        match self.command {
+            None => up::run(self.up).await,
+            Some(Command::Up(args)) => up::run(*args).await,
+            Some(Command::Import(args)) => import::run(*args).await,
+            Some(Command::Audit(args)) => audit::run(args).await,
+            Some(Command::Schema { schema: Schema::Graphql }) => {
+                print!("{}", gateway::graphql::sdl());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Orderly: an event-driven shop in one binary.
+//!
+//! This crate is the composition root: the only place that knows every service,
+//! and who is wired to what ([`shop`]). Around it are the commands of the command
+//! line ([`cli`]).
+
+mod audit;
+pub mod cli;
+mod data_dir;
+mod demo;
+mod import;
+pub mod shop;
+mod stores;
+mod up;
+
+pub use audit::audit;
+pub use stores::Stores;

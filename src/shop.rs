@@ -1,0 +1,173 @@
+//! The composition root: who is wired to what.
+//!
+//! ```text
+//!   web ─► gateway ─► order ─► (quote) inventory
+//!             │  ├──► inventory          each service: its own store,
+//!             │  ├──► payment ─► bank    its own loop, the bus
+//!             │  └──► query
+//! ```
+//!
+//! The arrows are gRPC, here in process; everything else goes through the bus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use contracts::inventory::inventory_server::InventoryServer;
+use contracts::order::orders_server::OrdersServer;
+use contracts::query::query_server::QueryServer;
+use gateway::accounts::Accounts;
+use gateway::api::{Api, Connections};
+use platform::bus::Bus;
+use platform::clock::Clock;
+use platform::grpc::in_process;
+use platform::runtime::{self, Running, Surroundings};
+use platform::service::Spec;
+use platform::store::Db;
+use platform::store::parked::Backoff;
+use platform::topology::Topology;
+use query::notices::Notices;
+
+use crate::Stores;
+
+/// Every service that speaks or listens.
+const SPECS: [&Spec; 6] =
+    [&order::SPEC, &payment::SPEC, &payment::bank::SPEC, &inventory::SPEC, &notification::SPEC, &query::SPEC];
+
+/// What a shop is started with, beside its stores and its bus.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// From placing an order to the deadline of its payment.
+    pub payment_window: Duration,
+    /// Partitions per stream.
+    pub partitions: u32,
+    /// How failing messages are tried again.
+    pub backoff: Backoff,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { payment_window: Duration::from_secs(15 * 60), partitions: 1, backoff: Backoff::default() }
+    }
+}
+
+/// A running shop.
+pub struct Shop {
+    /// What the gateway offers, to GraphQL and web alike.
+    pub api: Api,
+    /// Accounts and sessions.
+    pub accounts: Accounts,
+    /// The inventory's connection, for the shop's own people.
+    pub inventory: platform::grpc::Connection,
+    bus: Arc<dyn Bus>,
+    gateway: Db,
+    order: Running<order::Orders>,
+    payment: Running<payment::Payment>,
+    bank: Running<payment::bank::Bank>,
+    stock: Running<inventory::Inventory>,
+    notification: Running<notification::Notification>,
+    query: Running<query::Query>,
+}
+
+impl Shop {
+    /// Declares the topology, brings every store forward and starts every service.
+    ///
+    /// # Errors
+    /// The bus or a store cannot be reached, or is not what it should be.
+    pub async fn start(stores: Stores, bus: Arc<dyn Bus>, clock: Clock, options: Options) -> anyhow::Result<Self> {
+        let mut topology = Topology::new(options.partitions);
+        for spec in SPECS {
+            runtime::declare(spec, &mut topology);
+        }
+        bus.declare(&topology).await.context("the streams cannot be made")?;
+        let around = |db: &Db| Surroundings {
+            db: db.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+            partitions: options.partitions,
+            backoff: options.backoff,
+        };
+
+        let stock =
+            runtime::start(Arc::new(inventory::Inventory), around(&stores.inventory)).await.context("inventory")?;
+        let inventory = in_process(InventoryServer::new(inventory::grpc::InventoryServer::new(
+            stock.handle(),
+            stores.inventory.clone(),
+        )));
+        let window = i64::try_from(options.payment_window.as_millis()).context("the payment window is too long")?;
+        let orders = order::Orders::new(inventory.clone(), window);
+        let order = runtime::start(Arc::new(orders), around(&stores.order)).await.context("order")?;
+        let bank = runtime::start(Arc::new(payment::bank::Bank), around(&stores.bank)).await.context("bank")?;
+        let to_the_bank = payment::bank::BankClient::new(bank.handle(), clock.clone());
+        let payment = runtime::start(Arc::new(payment::Payment::new(to_the_bank)), around(&stores.payment))
+            .await
+            .context("payment")?;
+        let notification = runtime::start(Arc::new(notification::Notification), around(&stores.notification))
+            .await
+            .context("notification")?;
+        let query = runtime::start(Arc::new(query::Query), around(&stores.query)).await.context("query")?;
+
+        let connections = Connections {
+            orders: in_process(OrdersServer::new(order::grpc::OrdersServer::new(order.handle()))),
+            inventory: inventory.clone(),
+            payments: in_process(payment::grpc::server()),
+            query: in_process(QueryServer::new(query::grpc::QueryServer::new(
+                stores.query.clone(),
+                Notices::listen(bus.clone()),
+                clock.clone(),
+            ))),
+        };
+        let accounts = Accounts::open(stores.gateway.clone(), clock.clone()).await.context("gateway")?;
+        let api = Api::new(connections, accounts.clone(), bus.clone());
+        Ok(Self {
+            api,
+            accounts,
+            inventory,
+            bus,
+            gateway: stores.gateway,
+            order,
+            payment,
+            bank,
+            stock,
+            notification,
+            query,
+        })
+    }
+
+    /// Waits until a part of the shop ends by itself, and says which.
+    pub async fn failed(&mut self) -> String {
+        tokio::select! {
+            what = self.order.failed() => what,
+            what = self.payment.failed() => what,
+            what = self.bank.failed() => what,
+            what = self.stock.failed() => what,
+            what = self.notification.failed() => what,
+            what = self.query.failed() => what,
+        }
+    }
+
+    /// Ends every task at once, as if the process had been killed. For tests.
+    pub fn abort(self) {
+        self.order.abort();
+        self.payment.abort();
+        self.bank.abort();
+        self.stock.abort();
+        self.notification.abort();
+        self.query.abort();
+    }
+
+    /// Stops every service in order: who asks before who answers.
+    pub async fn stop(self) {
+        drop((self.api, self.inventory));
+        self.order.stop().await;
+        self.payment.stop().await;
+        self.bank.stop().await;
+        self.stock.stop().await;
+        self.notification.stop().await;
+        self.query.stop().await;
+        self.gateway.close().await;
+        if let Err(error) = self.bus.close().await {
+            tracing::info!(%error, "the bus was not closed; the outboxes cover what it forgets");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `orderly up`: the whole shop in this process.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use contracts::common::Money;
+use contracts::inventory::inventory_client::InventoryClient;
+use contracts::inventory::{AdjustStockRequest, UpsertProductRequest};
+use gateway::accounts::{DEMO_CUSTOMER, DEMO_OPERATOR, DEMO_PASSWORD};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use platform::bus::Bus;
+use platform::bus::embedded::EmbeddedBus;
+use platform::bus::redis::RedisBus;
+use platform::clock::Clock;
+use platform::grpc::Identity;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use web::WebOptions;
+
+use crate::data_dir::DataDir;
+use crate::shop::{Options, Shop};
+use crate::{Stores, demo};
+
+/// How long open connections may take to end at a stop.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Start the whole shop in this process
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen for HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", env = "ORDERLY_LISTEN")]
+    listen: SocketAddr,
+    /// Where everything is kept; made if it is missing
+    #[arg(long, value_name = "DIR", default_value = "orderly-data", env = "ORDERLY_DATA_DIR")]
+    data_dir: PathBuf,
+    /// From placing an order to the deadline of its payment
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
+    payment_window: Duration,
+    /// Leave out the demo products and log-ins
+    #[arg(long)]
+    no_demo_data: bool,
+    /// Redis Streams as the broker, instead of the embedded one
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<String>,
+    /// Postgres as the stores, instead of SQLite files; {service} stands for the service's name
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
+/// Starts the shop, serves it until SIGINT or SIGTERM, stops it.
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
+        anyhow::anyhow!("cannot listen on {}: {error}; choose another address with --listen", args.listen)
+    })?;
+    let address = listener.local_addr()?;
+    let folder = match (&args.database_url, &args.redis_url) {
+        (Some(_), Some(_)) => None,
+        _ => Some(DataDir::lock(&args.data_dir)?),
+    };
+    let clock = Clock::system();
+    let (stores, bus, partitions) = surroundings(&args, folder.as_ref()).await?;
+    let options = Options { payment_window: args.payment_window, partitions, ..Options::default() };
+    let mut shop = Shop::start(stores, bus, clock.clone(), options).await.context("the shop cannot start")?;
+    if !args.no_demo_data {
+        shop.accounts
+            .ensure_demo()
+            .await
+            .context("the demo log-ins cannot be made")?;
+        stock_the_shelves(&shop).await.context("the demo products cannot be made")?;
+    }
+
+    let web_options = WebOptions {
+        clock: clock.clone(),
+        secure_cookies: false,
+        demo_account: (!args.no_demo_data).then(|| (DEMO_CUSTOMER.to_owned(), DEMO_PASSWORD.to_owned())),
+    };
+    let stop = CancellationToken::new();
+    let pages = Router::new()
+        .merge(gateway::http::router(shop.api.clone()))
+        .merge(web::router(shop.api.clone(), web_options));
+    let stopping = stop.clone();
+    let server = axum::serve(
+        // Answers are small and wanted now.
+        listener.tap_io(|connection| {
+            let _ = connection.set_nodelay(true);
+        }),
+        pages,
+    )
+    .with_graceful_shutdown(async move { stopping.cancelled().await });
+    let mut serving = tokio::spawn(async move { server.await });
+    greet(address, &args, folder.as_ref())?;
+
+    let failure = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        what = shop.failed() => Some(what),
+        ended = &mut serving => Some(format!("the HTTP server has ended: {ended:?}")),
+    };
+    stop.cancel();
+    shop.api.end_watches();
+    if !serving.is_finished() && tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+        serving.abort();
+    }
+    shop.stop().await;
+    drop(folder);
+    match failure {
+        None => Ok(ExitCode::SUCCESS),
+        Some(what) => bail!("{what}; this is a defect, please report it. What was accepted is in the stores"),
+    }
+}
+
+async fn surroundings(args: &Args, folder: Option<&DataDir>) -> anyhow::Result<(Stores, Arc<dyn Bus>, u32)> {
+    let path = folder.map_or(args.data_dir.as_path(), DataDir::path);
+    let stores = match &args.database_url {
+        Some(url) => Stores::on_postgres(url).await?,
+        None => Stores::in_folder(path).await.with_context(|| format!("the stores in {}", path.display()))?,
+    };
+    Ok(match &args.redis_url {
+        Some(url) => {
+            let bus = RedisBus::connect(url).await.context("the broker; is --redis-url right?")?;
+            (stores, bus as Arc<dyn Bus>, 8)
+        }
+        None => {
+            let bus = EmbeddedBus::open(Some(&path.join("bus.db"))).await.context("the embedded broker")?;
+            (stores, bus as Arc<dyn Bus>, 1)
+        }
+    })
+}
+
+/// Makes the demo products, once: the commands' ids are the same at every start,
+/// so at the second start their stored answers are all that comes back.
+async fn stock_the_shelves(shop: &Shop) -> anyhow::Result<()> {
+    let operator = Identity { account: "demo".to_owned(), operator: true };
+    stream::iter(demo::catalogue())
+        .map(|product| {
+            let (operator, mut inventory) = (operator.clone(), InventoryClient::new(shop.inventory.clone()));
+            async move {
+                inventory
+                    .upsert_product(operator.request(UpsertProductRequest {
+                        command_id: format!("demo/product/{}", product.sku),
+                        sku: product.sku.to_owned(),
+                        name: product.name.to_owned(),
+                        price: Some(Money { amount: product.price, currency: "GBP".to_owned() }),
+                    })?)
+                    .await?;
+                inventory
+                    .adjust_stock(operator.request(AdjustStockRequest {
+                        command_id: format!("demo/stock/{}", product.sku),
+                        sku: product.sku.to_owned(),
+                        delta: product.stock,
+                    })?)
+                    .await?;
+                Ok::<(), anyhow::Error>(())
+            }
+        })
+        .buffer_unordered(100)
+        .try_collect::<()>()
+        .await
+}
+
+/// Says where the shop is. The first line is for scripts, too.
+fn greet(address: SocketAddr, args: &Args, folder: Option<&DataDir>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}")?;
+    writeln!(out)?;
+    writeln!(out, "  shop      http://{address}/")?;
+    writeln!(out, "  GraphQL   http://{address}/graphql")?;
+    if let Some(folder) = folder {
+        writeln!(out, "  data      {}", folder.path().display())?;
+    }
+    if !args.no_demo_data {
+        writeln!(out, "  log in    {DEMO_CUSTOMER} (customer) or {DEMO_OPERATOR}, password {DEMO_PASSWORD}")?;
+    }
+    writeln!(out, "  stop      Ctrl-C")?;
+    out.flush()?;
+    Ok(())
+}

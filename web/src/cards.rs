@@ -1,0 +1,75 @@
+//! The six test cards, as the pages offer them. What they do is the simulated bank's business;
+//! here is only what a visitor reads.
+
+/// A card on offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TestCard {
+    /// Digits only.
+    pub(crate) number: &'static str,
+    pub(crate) shown: &'static str,
+    pub(crate) what_happens: &'static str,
+}
+
+/// All of them; the first is the one that simply works.
+pub(crate) const TEST_CARDS: [TestCard; 6] = [
+    card("4242424242424242", "4242 4242 4242 4242", "is approved"),
+    card("4000000000000002", "4000 0000 0000 0002", "is declined"),
+    card("4000000000009995", "4000 0000 0000 9995", "has insufficient funds"),
+    card("4000000000000077", "4000 0000 0000 0077", "is approved, slowly"),
+    card("4000000000000119", "4000 0000 0000 0119", "reaches the bank at the third try"),
+    card("4000000000000341", "4000 0000 0000 0341", "is approved, but the answer is lost once"),
+];
+
+const fn card(
+    number: &'static str,
+    shown: &'static str,
+    what_happens: &'static str,
+) -> TestCard {
+    TestCard {
+        number,
+        shown,
+        what_happens,
+    }
+}
+
+/// What was chosen in a form: the field `card`, and `card_number` beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Choice<'a> {
+    /// Pay afterwards, on the order's page.
+    Later,
+    /// This number: a test card's, or one that was typed.
+    Now(&'a str),
+}
+
+impl<'a> Choice<'a> {
+    /// Reads the two fields; `None` if they name no card at all.
+    pub(crate) fn of(card: Option<&'a str>, card_number: Option<&'a str>) -> Option<Self> {
+        match (card, card_number) {
+            (Some("later"), _) => Some(Self::Later),
+            (Some("other") | None, number) => number.map(Self::Now),
+            (Some(number), _) => Some(Self::Now(number)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_a_test_card_a_typed_one_or_later() {
+        assert_eq!(Choice::of(Some("later"), Some("1")), Some(Choice::Later));
+        assert_eq!(Choice::of(Some("other"), Some("1")), Some(Choice::Now("1")));
+        assert_eq!(Choice::of(Some("4242"), Some("1")), Some(Choice::Now("4242")));
+        assert_eq!(Choice::of(None, Some("1")), Some(Choice::Now("1")));
+        assert_eq!(Choice::of(Some("other"), None), None);
+        assert_eq!(Choice::of(None, None), None);
+    }
+
+    #[test]
+    fn the_numbers_shown_are_the_numbers_sent() {
+        for card in TEST_CARDS {
+            assert_eq!(card.shown.replace(' ', ""), card.number);
+        }
+    }
+}
