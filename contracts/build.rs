@@ -21,12 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
-    tonic_prost_build::configure()
-        .compile_well_known_types(true)
-        .compile_fds_with_config(descriptors, config)?;
-    pbjson_build::Builder::new()
-        .register_descriptors(&bytes)?
-        .ignore_unknown_fields()
-        .build(&[".orderly"])?;
+    tonic_prost_build::configure().compile_well_known_types(true).compile_fds_with_config(descriptors, config)?;
+    pbjson_build::Builder::new().register_descriptors(&bytes)?.ignore_unknown_fields().build(&[".orderly"])?;
     Ok(())
 }

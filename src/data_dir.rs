@@ -19,8 +19,9 @@ impl DataDir {
     /// # Errors
     /// It cannot be made, or another shop holds it: then the message says who.
     pub(crate) fn lock(path: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(path)
-            .with_context(|| format!("the data folder {} cannot be made; choose another with --data-dir", path.display()))?;
+        fs::create_dir_all(path).with_context(|| {
+            format!("the data folder {} cannot be made; choose another with --data-dir", path.display())
+        })?;
         let file = path.join("orderly.lock");
         let mut lock = File::options()
             .create(true)

@@ -38,22 +38,10 @@ mod tests {
     #[test]
     fn the_shop_is_well_stocked_and_plausible() {
         assert!(catalogue().len() >= 72);
-        for DemoProduct {
-            sku,
-            name,
-            price,
-            stock,
-        } in catalogue()
-        {
+        for DemoProduct { sku, name, price, stock } in catalogue() {
             let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
-            assert!(
-                (5..=32).contains(&sku.len()) && sku.chars().all(plain),
-                "{sku}"
-            );
-            assert!(
-                (8..=70).contains(&name.chars().count()) && name.trim() == *name,
-                "{sku}"
-            );
+            assert!((5..=32).contains(&sku.len()) && sku.chars().all(plain), "{sku}");
+            assert!((8..=70).contains(&name.chars().count()) && name.trim() == *name, "{sku}");
             assert!((150..=20_000).contains(price), "{sku}");
             assert!((1..=400).contains(stock), "{sku}");
         }
@@ -61,10 +49,7 @@ mod tests {
 
     #[test]
     fn some_products_are_nearly_sold_out_to_show_a_shortage() {
-        let scarce = catalogue()
-            .iter()
-            .filter(|product| product.stock <= 3)
-            .count();
+        let scarce = catalogue().iter().filter(|product| product.stock <= 3).count();
         assert!((3..=8).contains(&scarce), "{scarce}");
     }
 }

@@ -51,12 +51,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "operator@example.com")]
     email: String,
     /// The operator's password; better given in the environment than on the command line
-    #[arg(
-        long,
-        env = "ORDERLY_PASSWORD",
-        hide_env_values = true,
-        default_value = "orderly"
-    )]
+    #[arg(long, env = "ORDERLY_PASSWORD", hide_env_values = true, default_value = "orderly")]
     password: Secret,
     /// Where the rejected rows go; by default FILE.rejects.csv in the working directory
     #[arg(long, value_name = "PATH")]
@@ -145,31 +140,16 @@ struct Prepared {
 
 impl Prepared {
     fn try_new(args: &Args) -> anyhow::Result<Self> {
-        let to =
-            Url::parse(&args.to).with_context(|| "--to is not an address like http://host:port")?;
-        ensure!(
-            to.scheme() == "http" && to.has_host(),
-            "--to takes an address like http://host:port"
-        );
+        let to = Url::parse(&args.to).with_context(|| "--to is not an address like http://host:port")?;
+        ensure!(to.scheme() == "http" && to.has_host(), "--to takes an address like http://host:port");
         let file = &args.file;
-        let data =
-            std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let parsed = parse::parse(&data)
-            .with_context(|| format!("{} is not in the format", file.display()))?;
+        let data = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let parsed = parse::parse(&data).with_context(|| format!("{} is not in the format", file.display()))?;
         let rejects = rejects_path(args);
         let both = (file.canonicalize(), rejects.canonicalize());
         let same = matches!(both, (Ok(file), Ok(rejects)) if file == rejects);
-        ensure!(
-            !same,
-            "the rejects would overwrite {}; choose another --rejects",
-            file.display()
-        );
-        let prepared = Prepared {
-            data,
-            parsed,
-            to,
-            rejects,
-        };
+        ensure!(!same, "the rejects would overwrite {}; choose another --rejects", file.display());
+        let prepared = Prepared { data, parsed, to, rejects };
         prepared.write_rejects()?;
         Ok(prepared)
     }
@@ -209,17 +189,10 @@ impl Prepared {
     fn write_rejects(&self) -> anyhow::Result<()> {
         let to = |path: &Path| -> io::Result<()> {
             let mut file = BufWriter::new(File::create(path)?);
-            self.parsed
-                .rejects
-                .write(parse::without_mark(&self.data), &mut file)?;
+            self.parsed.rejects.write(parse::without_mark(&self.data), &mut file)?;
             file.flush()
         };
-        to(&self.rejects).with_context(|| {
-            format!(
-                "the rejects file {} cannot be written",
-                self.rejects.display()
-            )
-        })
+        to(&self.rejects).with_context(|| format!("the rejects file {} cannot be written", self.rejects.display()))
     }
 }
 
@@ -234,31 +207,17 @@ fn rejects_path(args: &Args) -> PathBuf {
 /// The first 16 hex digits of the content's SHA-256.
 fn file_key(data: &[u8]) -> String {
     let digest = Sha256::digest(data);
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The summary for people: what became of the rows, the rejected ones by reason.
 fn account(summary: &Summary, parsed: &Parsed) -> String {
-    let Summary {
-        rows,
-        imported,
-        rejected,
-        ..
-    } = summary;
+    let Summary { rows, imported, rejected, .. } = summary;
     let mut text = format!("{rows} rows: {imported} imported, {rejected} rejected\n");
     for (reason, rows) in parsed.rejects.tally() {
         text += &format!("  {rows:>8}  {reason}\n");
     }
-    let Summary {
-        products,
-        orders,
-        rejects_file,
-        ..
-    } = summary;
+    let Summary { products, orders, rejects_file, .. } = summary;
     text + &format!("{products} products, {orders} orders; rejected rows: {rejects_file}\n")
 }
 

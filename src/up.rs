@@ -13,8 +13,8 @@ use axum::serve::ListenerExt as _;
 use contracts::common::Money;
 use contracts::inventory::inventory_client::InventoryClient;
 use contracts::inventory::{AdjustStockRequest, UpsertProductRequest};
-use gateway::accounts::{DEMO_CUSTOMER, DEMO_OPERATOR, DEMO_PASSWORD};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use gateway::accounts::{DEMO_CUSTOMER, DEMO_OPERATOR, DEMO_PASSWORD};
 use platform::bus::Bus;
 use platform::bus::embedded::EmbeddedBus;
 use platform::bus::redis::RedisBus;
@@ -72,10 +72,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = Options { payment_window: args.payment_window, partitions, ..Options::default() };
     let mut shop = Shop::start(stores, bus, clock.clone(), options).await.context("the shop cannot start")?;
     if !args.no_demo_data {
-        shop.accounts
-            .ensure_demo()
-            .await
-            .context("the demo log-ins cannot be made")?;
+        shop.accounts.ensure_demo().await.context("the demo log-ins cannot be made")?;
         stock_the_shelves(&shop).await.context("the demo products cannot be made")?;
     }
 
@@ -85,9 +82,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         demo_account: (!args.no_demo_data).then(|| (DEMO_CUSTOMER.to_owned(), DEMO_PASSWORD.to_owned())),
     };
     let stop = CancellationToken::new();
-    let pages = Router::new()
-        .merge(gateway::http::router(shop.api.clone()))
-        .merge(web::router(shop.api.clone(), web_options));
+    let pages =
+        Router::new().merge(gateway::http::router(shop.api.clone())).merge(web::router(shop.api.clone(), web_options));
     let stopping = stop.clone();
     let server = axum::serve(
         // Answers are small and wanted now.

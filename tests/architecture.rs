@@ -18,12 +18,7 @@ use source::Repository;
 /// Fails with all breaches, one a line.
 #[track_caller]
 fn assert_none(breaches: Vec<String>) {
-    assert!(
-        breaches.is_empty(),
-        "{} breaches:\n{}",
-        breaches.len(),
-        breaches.join("\n")
-    );
+    assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
 }
 
 #[test]
@@ -35,17 +30,8 @@ fn crates_depend_only_in_the_direction_of_the_rule() {
 fn every_crate_inherits_the_lints_of_the_workspace() {
     let repository = Repository::open();
     let manifests = repository.files(|path| path.ends_with("Cargo.toml"));
-    assert!(
-        manifests.len() >= 10,
-        "the workspace has ten crates, found {}",
-        manifests.len()
-    );
-    assert_none(
-        manifests
-            .iter()
-            .flat_map(rules::uninherited_lints)
-            .collect(),
-    );
+    assert!(manifests.len() >= 10, "the workspace has ten crates, found {}", manifests.len());
+    assert_none(manifests.iter().flat_map(rules::uninherited_lints).collect());
 }
 
 #[test]
@@ -63,8 +49,7 @@ fn source_files_are_short_and_named_after_what_they_hold() {
 
 #[test]
 fn the_platform_has_no_business_word() {
-    let files = Repository::open()
-        .files(|path| path.starts_with("platform/src/") && !source::is_tests(path));
+    let files = Repository::open().files(|path| path.starts_with("platform/src/") && !source::is_tests(path));
     assert!(!files.is_empty());
     assert_none(files.iter().flat_map(rules::business_words).collect());
 }
@@ -79,12 +64,7 @@ fn domain_code_is_pure() {
 #[test]
 fn nothing_is_left_to_do_and_nothing_impossible_is_promised() {
     let files = Repository::open().files(source::is_text);
-    assert_none(
-        files
-            .iter()
-            .flat_map(rules::unfinished_or_impossible)
-            .collect(),
-    );
+    assert_none(files.iter().flat_map(rules::unfinished_or_impossible).collect());
 }
 
 #[test]
@@ -92,10 +72,5 @@ fn every_path_that_a_document_names_exists() {
     let repository = Repository::open();
     let documents = repository.files(source::is_document);
     let paths = repository.paths();
-    assert_none(
-        documents
-            .iter()
-            .flat_map(|file| documents::dead_paths(file, &paths))
-            .collect(),
-    );
+    assert_none(documents.iter().flat_map(|file| documents::dead_paths(file, &paths)).collect());
 }

@@ -20,7 +20,7 @@ use platform::store::{Db, StoreError};
 use crate::api::{Account, ApiError, Role, Session, validate};
 use passwords::Passwords;
 use sessions::{SessionCache, Token};
-use store::NewAccount;
+use store::{AccountRow, NewAccount};
 
 /// How long a session lasts: 30 days.
 const SESSION_LIFE: Millis = 30 * 24 * 60 * 60 * 1000;
@@ -55,7 +55,9 @@ impl Accounts {
     pub async fn open(db: Db, clock: Clock) -> Result<Self, StoreError> {
         db.migrate(&store::MIGRATIONS).await?;
         let secret = store::secret(&db, "server", sessions::random()).await?;
-        Ok(Self { inner: Arc::new(Inner { db, clock, passwords: Passwords::new(), cache: SessionCache::new(), secret }) })
+        Ok(Self {
+            inner: Arc::new(Inner { db, clock, passwords: Passwords::new(), cache: SessionCache::new(), secret }),
+        })
     }
 
     /// Makes the demo customer and the demo operator, unless they exist.
@@ -89,23 +91,31 @@ impl Accounts {
         validate::password(password)?;
         let key = key.map(validate::idempotency_key).transpose()?;
         if let Some(known) = store::account_by_email(&self.inner.db, &email).await? {
-            // Sent again: the same key, and whoever sends it knows the password.
-            let again = key.is_some() && known.signup_key.as_deref() == key;
-            if again && self.inner.passwords.verify(password, &known.password_hash).await? {
-                return self.open_session(known.into()).await;
-            }
-            return Err(taken());
+            return self.sign_up_again(known, password, key).await;
         }
         let account = self.new_account(email, password, Role::Customer, key).await?;
         let (token, expires_at) = (Token::fresh(), self.inner.clock.now() + SESSION_LIFE);
         let mut tx = self.inner.db.begin().await?;
         if !store::insert_account(&mut tx, &account).await? {
             // Two at once: the other was first.
-            return Err(taken());
+            tx.rollback().await?;
+            let known = store::account_by_email(&self.inner.db, &account.email).await?;
+            return self.sign_up_again(known.ok_or_else(taken)?, password, key).await;
         }
         store::insert_session(&mut tx, &token.hash(), &account.id, expires_at).await?;
         tx.commit().await?;
         Ok(session(token, Account { id: account.id, email: account.email, role: Role::Customer }, expires_at))
+    }
+
+    /// The email has an account: the one that this same sign-up made, if it comes
+    /// with the same key and its sender knows the password.
+    async fn sign_up_again(&self, known: AccountRow, password: &str, key: Option<&str>) -> Result<Session, ApiError> {
+        let again = key.is_some() && known.signup_key.as_deref() == key;
+        if again && self.inner.passwords.verify(password, &known.password_hash).await? {
+            self.open_session(known.into()).await
+        } else {
+            Err(taken())
+        }
     }
 
     pub(crate) async fn log_in(&self, email: &str, password: &str) -> Result<Session, ApiError> {
@@ -189,7 +199,11 @@ fn taken() -> ApiError {
 }
 
 fn session(token: Token, account: Account, expires_at: Millis) -> Session {
-    Session { token: token.reveal(), account, expires_at: DateTime::from_timestamp_millis(expires_at).unwrap_or_default() }
+    Session {
+        token: token.reveal(),
+        account,
+        expires_at: DateTime::from_timestamp_millis(expires_at).unwrap_or_default(),
+    }
 }
 
 /// A caller learns only that it cannot be done now.

@@ -277,9 +277,7 @@ fn operator(caller: &Caller) -> Result<&Account, ApiError> {
 /// A gRPC request that says who asks; nobody's says nothing.
 fn request<T>(caller: &Caller, message: T) -> Result<tonic::Request<T>, ApiError> {
     let mut request = match caller.account() {
-        Some(account) => {
-            Identity { account: account.id.clone(), operator: caller.is_operator() }.request(message)?
-        }
+        Some(account) => Identity { account: account.id.clone(), operator: caller.is_operator() }.request(message)?,
         None => tonic::Request::new(message),
     };
     request.set_timeout(PATIENCE);

@@ -105,7 +105,10 @@ async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, ApiError> {
         None => None,
     };
     caller.ok_or_else(|| {
-        ApiError::new(platform::error::Code::Unauthenticated, "the bearer token is unknown or has expired; log in again")
+        ApiError::new(
+            platform::error::Code::Unauthenticated,
+            "the bearer token is unknown or has expired; log in again",
+        )
     })
 }
 
@@ -113,11 +116,8 @@ fn json(status: StatusCode, response: &GraphQlResponse) -> Response {
     match serde_json::to_vec(response) {
         Ok(body) => {
             // Never guessed to be a page, never kept by a cache.
-            let headers = [
-                (CONTENT_TYPE, "application/json"),
-                (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                (CACHE_CONTROL, "no-store"),
-            ];
+            let headers =
+                [(CONTENT_TYPE, "application/json"), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")];
             (status, headers, body).into_response()
         }
         Err(error) => {

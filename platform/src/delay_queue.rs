@@ -122,7 +122,8 @@ impl<S: Service> Mover<S> {
         let mut next_due = Some(self.clock.now());
         loop {
             if next_due.is_some_and(|due| due <= self.clock.now()) {
-                let fired = self.bus.fire_due(stream, self.clock.now(), FIRE).await.map_err(|error| error.to_string())?;
+                let fired =
+                    self.bus.fire_due(stream, self.clock.now(), FIRE).await.map_err(|error| error.to_string())?;
                 next_due = fired.next_due;
                 continue;
             }

@@ -6,10 +6,10 @@
 //! travels in the metadata of each call.
 
 use http::{Request, Response};
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::NamedService;
-use tonic::Status;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 

@@ -57,10 +57,8 @@ async fn read_while_held(
     held: &mut watch::Receiver<Arc<Held>>,
     deliveries: &mpsc::Sender<Read>,
 ) -> Result<(), BusError> {
-    let assigned: Vec<(Arc<str>, u32)> = streams
-        .iter()
-        .flat_map(|stream| now_held.keys().map(|partition| (stream.clone(), *partition)))
-        .collect();
+    let assigned: Vec<(Arc<str>, u32)> =
+        streams.iter().flat_map(|stream| now_held.keys().map(|partition| (stream.clone(), *partition))).collect();
     if assigned.is_empty() {
         // Fails only when the tenure has ended, just before a stop.
         if held.changed().await.is_err() {

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::{Bus, BusError, Entry};
 use crate::delay_queue::DelayQueue;
 use crate::service::Spec;
-use crate::store::outbox::{Mark, Outlet, OutboxRow};
+use crate::store::outbox::{Mark, OutboxRow, Outlet};
 use crate::store::{Db, StoreError};
 use crate::tenure::Held;
 use marks::Marks;

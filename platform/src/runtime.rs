@@ -93,15 +93,8 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
         },
         queues,
     );
-    let relay = Relay {
-        spec,
-        db: around.db.clone(),
-        bus: around.bus.clone(),
-        delay_queue,
-        held: held.clone(),
-        rows,
-        missed,
-    };
+    let relay =
+        Relay { spec, db: around.db.clone(), bus: around.bus.clone(), delay_queue, held: held.clone(), rows, missed };
     let mover = Mover { service, db: around.db.clone(), bus: around.bus.clone(), clock: around.clock };
 
     // In the order in which they are awaited at a stop.
@@ -129,7 +122,13 @@ impl<S: Service> Running<S> {
             if let Some((task, _)) = self.tasks.iter().find(|(_, handle)| handle.is_finished()) {
                 return format!("the {task} of the {} service has ended", self.name);
             }
-            let any = self.tasks.iter_mut().map(|(_, handle)| Box::pin(async move { while !handle.is_finished() { tokio::time::sleep(std::time::Duration::from_millis(500)).await } }));
+            let any = self.tasks.iter_mut().map(|(_, handle)| {
+                Box::pin(async move {
+                    while !handle.is_finished() {
+                        tokio::time::sleep(std::time::Duration::from_millis(500)).await
+                    }
+                })
+            });
             futures_util::future::select_all(any).await;
         }
     }

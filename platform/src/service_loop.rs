@@ -199,16 +199,13 @@ impl<S: Service> ServiceLoop<S> {
         for item in items {
             tracing::error!(service = self.name(), input = %item.describe(), %cause, "refused by the store");
             let failure = Unavailable::new(format!("{}: {cause}", item.describe()));
-            match item.refuse_command(&failure) {
-                None => {}
-                Some(item) => match item.fail(cause) {
-                    Ok(failed) => stack.push(vec![failed]),
-                    // Not even parking it works: let go and leave it pending.
-                    Err(item) => {
-                        tracing::error!(service = self.name(), input = %item.describe(), "cannot be parked");
-                        self.release(&item);
-                    }
-                },
+            let Some(item) = item.refuse_command(&failure) else { continue };
+            if item.can_be_parked() {
+                stack.push(vec![item.fail(cause)]);
+            } else {
+                // Not even parking it works: let go and leave it pending.
+                tracing::error!(service = self.name(), input = %item.describe(), "cannot be parked");
+                self.release(&item);
             }
         }
     }

@@ -14,11 +14,7 @@ use crate::message::fresh_id;
 pub fn key(field: &str, text: &str) -> Result<(), Rejection> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
-    if fits {
-        Ok(())
-    } else {
-        Err(Rejection::bad_input(format!("{field} must be 1 to 64 letters, digits or - _ . /")))
-    }
+    if fits { Ok(()) } else { Err(Rejection::bad_input(format!("{field} must be 1 to 64 letters, digits or - _ . /"))) }
 }
 
 /// A line of text for people: 1 to `most` characters, none of them control.

@@ -57,8 +57,9 @@ impl Topology {
 /// The partition of a subject: FNV-1a, 64 bits, modulo the count. Fixed for ever,
 /// since every process must agree on it.
 pub fn partition_of(subject: &str, partitions: u32) -> u32 {
-    let hash =
-        subject.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = subject
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     u32::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
 }
 

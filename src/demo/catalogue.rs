@@ -3,12 +3,7 @@
 use super::DemoProduct;
 
 const fn product(sku: &'static str, name: &'static str, price: i64, stock: i64) -> DemoProduct {
-    DemoProduct {
-        sku,
-        name,
-        price,
-        stock,
-    }
+    DemoProduct { sku, name, price, stock }
 }
 
 // A table: one product a line.

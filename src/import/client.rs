@@ -32,11 +32,7 @@ pub(crate) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace {
-            pause: Duration::from_millis(50),
-            longest: Duration::from_secs(3),
-            patience: Duration::from_secs(60),
-        }
+        Pace { pause: Duration::from_millis(50), longest: Duration::from_secs(3), patience: Duration::from_secs(60) }
     }
 }
 
@@ -95,12 +91,7 @@ impl Client {
     /// # Errors
     /// Nobody answers there, somebody else does, or the log-in is refused; the text says
     /// where and what to do, and never the password.
-    pub(crate) async fn log_in(
-        to: &Url,
-        email: &str,
-        password: &str,
-        pace: Pace,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn log_in(to: &Url, email: &str, password: &str, pace: Pace) -> anyhow::Result<Self> {
         let mut client = Client::try_new(to, pace)?;
         let shown = client.shown.clone();
         let variables = json!({ "email": email, "password": password });
@@ -162,11 +153,7 @@ impl Client {
     /// # On crash
     /// Of either side, between the effect and its answer: the effect stands, and the same
     /// call with the same idempotency key finds it again.
-    pub(crate) async fn call(
-        &self,
-        operation: &str,
-        variables: &Value,
-    ) -> Result<Value, CallError> {
+    pub(crate) async fn call(&self, operation: &str, variables: &Value) -> Result<Value, CallError> {
         let mut attempts = 0;
         loop {
             match self.attempt(operation, variables).await {
@@ -241,17 +228,14 @@ impl Client {
         let shown = &self.shown;
         match error.extensions.code {
             Some(code) if is_passing_code(&code) => Attempt::Unavailable(code),
-            Some(code) if code == "UNAUTHENTICATED" && self.token.is_some() => Attempt::Stopped(
-                anyhow!("{shown} has ended the session; run the same command again: it resumes"),
-            ),
+            Some(code) if code == "UNAUTHENTICATED" && self.token.is_some() => {
+                Attempt::Stopped(anyhow!("{shown} has ended the session; run the same command again: it resumes"))
+            }
             Some(code) if code == "FORBIDDEN" => Attempt::Stopped(anyhow!(
                 "{shown} does not let this account import; \
                  log in as an operator with --email and ORDERLY_PASSWORD"
             )),
-            Some(code) => Attempt::Refused(Refusal {
-                code,
-                message: error.message,
-            }),
+            Some(code) => Attempt::Refused(Refusal { code, message: error.message }),
             None if is_passing(status) => Attempt::Unavailable(format!("HTTP {status}")),
             None => Attempt::Stopped(anyhow!(
                 "{shown} does not understand this importer ({}); are both of one version?",
@@ -262,9 +246,7 @@ impl Client {
 
     fn last_success(&self) -> std::sync::MutexGuard<'_, Instant> {
         // An instant is whole whoever panicked while holding it.
-        self.last_success
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.last_success.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -290,10 +272,7 @@ struct Extensions {
 }
 
 fn is_passing_code(code: &str) -> bool {
-    matches!(
-        code,
-        "OVERLOADED" | "UNAVAILABLE" | "RATE_LIMITED" | "STALE"
-    )
+    matches!(code, "OVERLOADED" | "UNAVAILABLE" | "RATE_LIMITED" | "STALE")
 }
 
 fn is_passing(status: StatusCode) -> bool {
@@ -327,10 +306,7 @@ mod tests {
         for attempts in 0..100 {
             let whole = (pace.pause * (1 << attempts.min(16))).min(pace.longest);
             let pause = pace.pause_after(attempts);
-            assert!(
-                pause >= whole / 2 && pause <= whole,
-                "{attempts}: {pause:?}"
-            );
+            assert!(pause >= whole / 2 && pause <= whole, "{attempts}: {pause:?}");
         }
         let some: std::collections::BTreeSet<_> = (0..20).map(|_| pace.pause_after(9)).collect();
         assert!(some.len() > 1);

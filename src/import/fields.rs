@@ -174,16 +174,11 @@ pub(crate) fn price(text: &str) -> Result<i64, String> {
         Some(minor)
     } else {
         let units: Option<i64> = whole.parse().ok();
-        units
-            .and_then(|u| u.checked_mul(100))
-            .and_then(|u| u.checked_add(minor))
+        units.and_then(|u| u.checked_mul(100)).and_then(|u| u.checked_add(minor))
     };
     match amount {
         Some(amount) if amount <= MAX_INT => Ok(amount),
-        _ => Err(format!(
-            "the price {} is more than {MAX_INT} minor units",
-            cut(text)
-        )),
+        _ => Err(format!("the price {} is more than {MAX_INT} minor units", cut(text))),
     }
 }
 
@@ -193,12 +188,8 @@ pub(crate) fn price(text: &str) -> Result<i64, String> {
 /// # Errors
 /// Another form, or a day that the calendar has not.
 pub(crate) fn date(text: &str) -> Result<NaiveDateTime, String> {
-    read_date(text.trim()).ok_or_else(|| {
-        format!(
-            "{} is no date like 2010-12-01 08:26:00 or 12/1/2010 8:26",
-            shown(text.trim())
-        )
-    })
+    read_date(text.trim())
+        .ok_or_else(|| format!("{} is no date like 2010-12-01 08:26:00 or 12/1/2010 8:26", shown(text.trim())))
 }
 
 /// A customer's number as text: `17850.0` is `17850`; nothing and `0.0` are [`GUEST`].
@@ -217,10 +208,7 @@ pub(crate) fn customer(text: &str) -> Result<String, String> {
 /// A description for people: control characters become spaces, runs of white space
 /// one, and what exceeds 200 characters is cut. May be empty.
 pub(crate) fn name(text: &str) -> String {
-    let spaced: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
     words.join(" ").chars().take(MAX_NAME).collect()
 }
@@ -254,15 +242,9 @@ fn key(text: &str, what: &str, also: fn(char) -> bool) -> Result<(), String> {
         return Err(format!("the {what} is missing"));
     }
     if text.len() > MAX_KEY {
-        return Err(format!(
-            "the {what} {} is longer than {MAX_KEY}",
-            shown(text)
-        ));
+        return Err(format!("the {what} {} is longer than {MAX_KEY}", shown(text)));
     }
-    match text
-        .chars()
-        .find(|c| !c.is_ascii_alphanumeric() && !also(*c))
-    {
+    match text.chars().find(|c| !c.is_ascii_alphanumeric() && !also(*c)) {
         Some(strange) => Err(format!("the {what} {} has {strange:?} in it", shown(text))),
         None => Ok(()),
     }

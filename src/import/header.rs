@@ -71,25 +71,13 @@ impl Columns {
     pub(crate) fn read(data: &[u8], first: Option<Row<'_>>) -> Result<Self, FormatError> {
         let fail = |line, column, text: String| Err(FormatError { line, column, text });
         if let Some(kind) = other_kind(data) {
-            return fail(
-                1,
-                None,
-                format!("this is {kind}; save it as comma-separated text (UTF-8)"),
-            );
+            return fail(1, None, format!("this is {kind}; save it as comma-separated text (UTF-8)"));
         }
         let Some(row) = first else {
-            return fail(
-                1,
-                None,
-                format!("the file is empty; its header is {}", header()),
-            );
+            return fail(1, None, format!("the file is empty; its header is {}", header()));
         };
         let Cells::Record(record) = &row.cells else {
-            return fail(
-                row.line,
-                None,
-                "the header has a quotation that is not closed".into(),
-            );
+            return fail(row.line, None, "the header has a quotation that is not closed".into());
         };
         let texts = row.cells.texts();
         let found: Vec<String> = texts.iter().map(|text| plain(text)).collect();
@@ -110,10 +98,7 @@ impl Columns {
             }
             *place = first;
         }
-        Ok(Columns {
-            places,
-            width: record.len(),
-        })
+        Ok(Columns { places, width: record.len() })
     }
 
     /// Whether a row has the header's columns; empty ones at the end may be too many.
@@ -188,16 +173,13 @@ mod tests {
 
     #[test]
     fn a_missing_column_is_named_with_its_line() {
-        let text =
-            error(b"\nInvoiceNo,StockCode,Description,Quantity,InvoiceDate,CustomerID,Country\n");
+        let text = error(b"\nInvoiceNo,StockCode,Description,Quantity,InvoiceDate,CustomerID,Country\n");
         assert!(text.starts_with("line 2, column UnitPrice: "), "{text}");
     }
 
     #[test]
     fn a_doubled_column_is_named() {
-        let text = error(
-            b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country,Quantity",
-        );
+        let text = error(b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country,Quantity");
         assert_eq!(text, "line 1, column Quantity: the header has it twice");
     }
 
@@ -215,8 +197,6 @@ mod tests {
 
     #[test]
     fn case_order_and_the_second_edition_of_the_data_set_do_not_matter() {
-        assert!(is_header(
-            b"Country,Customer ID,Price,InvoiceDate,quantity,Description,StockCode,INVOICE\n"
-        ));
+        assert!(is_header(b"Country,Customer ID,Price,InvoiceDate,quantity,Description,StockCode,INVOICE\n"));
     }
 }

@@ -150,8 +150,7 @@ fn read_sale(
     };
     let sku = fields::sku(&cell(Column::Sku)).map_err(because(Reason::Sku))?;
     if fields::is_not_a_product(&sku) {
-        let detail =
-            format!("{sku} is a charge, a voucher or a correction, no product of the catalogue");
+        let detail = format!("{sku} is a charge, a voucher or a correction, no product of the catalogue");
         return Err((Reason::NotAProduct, detail));
     }
     Ok(Sale {
@@ -191,19 +190,12 @@ fn invoices(sales: &[Sale], rejects: &mut Rejects) -> Vec<Invoice> {
             continue;
         }
         let at = *lines.entry((place, &sale.sku)).or_insert_with(|| {
-            invoice.lines.push(Line {
-                sku: sale.sku.clone(),
-                quantity: 0,
-                rows: Vec::new(),
-            });
+            invoice.lines.push(Line { sku: sale.sku.clone(), quantity: 0, rows: Vec::new() });
             invoice.lines.len() - 1
         });
         let line = &mut invoice.lines[at];
         if line.quantity + sale.quantity > MAX_INT {
-            let detail = format!(
-                "with this row invoice {} has more than {MAX_INT}",
-                sale.invoice
-            );
+            let detail = format!("with this row invoice {} has more than {MAX_INT}", sale.invoice);
             rejects.add(sale.line, Reason::Quantity, detail);
             continue;
         }
@@ -221,10 +213,7 @@ fn fits(invoice: &Invoice, rejects: &mut Rejects) -> bool {
     if products <= MAX_LINES {
         return true;
     }
-    let detail = format!(
-        "invoice {} has {products} products; an order has at most {MAX_LINES}",
-        invoice.number
-    );
+    let detail = format!("invoice {} has {products} products; an order has at most {MAX_LINES}", invoice.number);
     for line in &invoice.lines {
         rejects.add_all(&line.rows, &Reason::TooManyLines, &detail);
     }
@@ -233,10 +222,7 @@ fn fits(invoice: &Invoice, rejects: &mut Rejects) -> bool {
 
 /// Price: the last seen. Name: the last sensible one, else the last, else the SKU.
 fn products(sales: &[Sale], rejects: &Rejects) -> Vec<Product> {
-    let mut sold: Vec<&Sale> = sales
-        .iter()
-        .filter(|sale| rejects.get(sale.line).is_none())
-        .collect();
+    let mut sold: Vec<&Sale> = sales.iter().filter(|sale| rejects.get(sale.line).is_none()).collect();
     sold.sort_by_key(|sale| (sale.date, sale.line));
 
     let mut products: BTreeMap<&str, Product> = BTreeMap::new();

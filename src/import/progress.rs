@@ -12,11 +12,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar on stderr, which draws nothing where that is no terminal.
     pub(crate) fn new(hidden: bool) -> Self {
-        let target = if hidden {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
+        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
         let style = "{msg:>9} [{bar:36}] {pos}/{len}  {per_sec}  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(style) {

@@ -88,10 +88,7 @@ pub(crate) struct Rejects {
 impl Rejects {
     /// Rejects a row. The first reason stands.
     pub(crate) fn add(&mut self, line: u64, reason: Reason, detail: impl Into<String>) {
-        self.by_line.entry(line).or_insert_with(|| Reject {
-            reason,
-            detail: detail.into(),
-        });
+        self.by_line.entry(line).or_insert_with(|| Reject { reason, detail: detail.into() });
     }
 
     /// Rejects several rows for one reason.
@@ -176,10 +173,7 @@ mod tests {
 
     #[test]
     fn without_rejects_the_file_has_its_header_only() {
-        assert_eq!(
-            written(&Rejects::default(), b"A,B\n1,2\n"),
-            "line,reason,detail,A,B\n"
-        );
+        assert_eq!(written(&Rejects::default(), b"A,B\n1,2\n"), "line,reason,detail,A,B\n");
     }
 
     #[test]
@@ -188,9 +182,6 @@ mod tests {
         rejects.add(7, Reason::Date, "first");
         rejects.add_all(&[7, 8, 9], &Reason::Refused("CONFLICT".into()), "second");
         assert_eq!(rejects.len(), 3);
-        assert_eq!(
-            rejects.tally(),
-            vec![("CONFLICT".into(), 2), ("DATE".into(), 1)]
-        );
+        assert_eq!(rejects.tally(), vec![("CONFLICT".into(), 2), ("DATE".into(), 1)]);
     }
 }

@@ -72,10 +72,7 @@ pub(crate) async fn write(
     written.products = (parsed.products.len() - refused.len()) as u64;
     leave_out(parsed, refused);
     if !orders {
-        let rows = parsed
-            .products
-            .iter()
-            .map(|product| product.rows.len() as u64);
+        let rows = parsed.products.iter().map(|product| product.rows.len() as u64);
         written.imported = rows.sum();
         return Ok(written);
     }
@@ -111,12 +108,7 @@ async fn upsert_products(
 
 /// Gives each SKU what the invoices will take. A need beyond GraphQL's `Int` goes in
 /// parts, each with a key of its own.
-async fn stock(
-    client: &Client,
-    parsed: &Parsed,
-    file_key: &str,
-    progress: &Progress,
-) -> anyhow::Result<RefusedSkus> {
+async fn stock(client: &Client, parsed: &Parsed, file_key: &str, progress: &Progress) -> anyhow::Result<RefusedSkus> {
     let mut calls = Vec::new();
     for (sku, mut needed) in needed_stock(&parsed.invoices) {
         let mut key = format!("import:{file_key}:{sku}");
@@ -142,8 +134,7 @@ async fn each(
     calls: impl Iterator<Item = (String, Value)>,
     progress: &Progress,
 ) -> anyhow::Result<RefusedSkus> {
-    let calls = calls
-        .map(|(sku, variables)| async move { (sku, client.call(operation, &variables).await) });
+    let calls = calls.map(|(sku, variables)| async move { (sku, client.call(operation, &variables).await) });
     let mut answers = stream::iter(calls).buffer_unordered(AT_ONCE);
     let mut refused = RefusedSkus::new();
     while let Some((sku, answer)) = answers.next().await {
@@ -162,12 +153,7 @@ fn leave_out(parsed: &mut Parsed, refused: RefusedSkus) {
     if refused.is_empty() {
         return;
     }
-    let Parsed {
-        products,
-        invoices,
-        rejects,
-        ..
-    } = parsed;
+    let Parsed { products, invoices, rejects, .. } = parsed;
     products.retain(|product| match refused.get(&product.sku) {
         Some(refusal) => {
             reject(rejects, &product.rows, refusal, &product.sku);
@@ -176,9 +162,7 @@ fn leave_out(parsed: &mut Parsed, refused: RefusedSkus) {
         None => true,
     });
     for invoice in invoices.iter_mut() {
-        invoice
-            .lines
-            .retain(|line| !refused.contains_key(&line.sku));
+        invoice.lines.retain(|line| !refused.contains_key(&line.sku));
     }
     invoices.retain(|invoice| !invoice.lines.is_empty());
 }
@@ -194,26 +178,18 @@ async fn place_orders(
     progress: &Progress,
     written: &mut Written,
 ) -> anyhow::Result<()> {
-    let Parsed {
-        invoices, rejects, ..
-    } = parsed;
+    let Parsed { invoices, rejects, .. } = parsed;
     progress.start("orders", invoices.len());
     // One order may not answer for two invoices: its rows would be counted twice.
     let mut known: HashSet<String> = HashSet::new();
     for wave in invoices.chunks(WAVE) {
         let mut placed: Vec<(String, &Invoice)> = Vec::with_capacity(wave.len());
-        let calls = wave
-            .iter()
-            .map(|invoice| async move { (invoice, place(client, invoice).await) });
+        let calls = wave.iter().map(|invoice| async move { (invoice, place(client, invoice).await) });
         let mut answers = stream::iter(calls).buffer_unordered(AT_ONCE);
         while let Some((invoice, answer)) = answers.next().await {
             match answer {
                 Ok(id) => {
-                    ensure!(
-                        known.insert(id.clone()),
-                        "{} gave two invoices the same order {id}",
-                        client.address()
-                    );
+                    ensure!(known.insert(id.clone()), "{} gave two invoices the same order {id}", client.address());
                     placed.push((id, invoice));
                 }
                 Err(CallError::Refused(refusal)) => {
@@ -251,15 +227,9 @@ async fn place(client: &Client, invoice: &Invoice) -> Result<String, CallError> 
     }});
     let data = client.call(PLACE, &variables).await?;
     let id = data["placeOrder"]["id"].as_str().map(ToOwned::to_owned);
-    id.ok_or_else(|| {
-        CallError::Stopped(anyhow!("{} took an order without an id", client.address()))
-    })
+    id.ok_or_else(|| CallError::Stopped(anyhow!("{} took an order without an id", client.address())))
 }
 
 fn rows_of(invoice: &Invoice) -> Vec<u64> {
-    invoice
-        .lines
-        .iter()
-        .flat_map(|line| line.rows.iter().copied())
-        .collect()
+    invoice.lines.iter().flat_map(|line| line.rows.iter().copied()).collect()
 }

@@ -39,13 +39,7 @@ impl Cells<'_> {
 
 /// The rows of `data`, its header included, blank lines left out.
 pub(crate) fn rows(data: &[u8]) -> Rows<'_> {
-    Rows {
-        data,
-        reader: reader(data),
-        base: 0,
-        counted: 0,
-        line: 1,
-    }
+    Rows { data, reader: reader(data), base: 0, counted: 0, line: 1 }
 }
 
 /// See [`rows`].
@@ -64,10 +58,8 @@ impl<'a> Iterator for Rows<'a> {
 
     fn next(&mut self) -> Option<Row<'a>> {
         let mut record = ByteRecord::new();
-        let found = self
-            .reader
-            .read_byte_record(&mut record)
-            .expect("byte records of any length can be read from memory");
+        let found =
+            self.reader.read_byte_record(&mut record).expect("byte records of any length can be read from memory");
         if !found {
             return None;
         }
@@ -84,10 +76,7 @@ impl<'a> Iterator for Rows<'a> {
         } else {
             Cells::Record(record)
         };
-        Some(Row {
-            line: self.line,
-            cells,
-        })
+        Some(Row { line: self.line, cells })
     }
 }
 
@@ -104,10 +93,7 @@ impl Rows<'_> {
 }
 
 fn reader(data: &[u8]) -> Reader<&[u8]> {
-    ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(data)
+    ReaderBuilder::new().has_headers(false).flexible(true).from_reader(data)
 }
 
 fn is_break(byte: &u8) -> bool {

@@ -49,14 +49,8 @@ pub(crate) async fn settle<'i>(
 ) -> anyhow::Result<()> {
     let (mut last_ending, mut rounds) = (Instant::now(), 0);
     while !open.is_empty() {
-        let queries: Vec<_> = open
-            .chunks(BATCH)
-            .map(|batch| statuses(client, batch))
-            .collect();
-        let answers = stream::iter(queries)
-            .buffered(AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await;
+        let queries: Vec<_> = open.chunks(BATCH).map(|batch| statuses(client, batch)).collect();
+        let answers = stream::iter(queries).buffered(AT_ONCE).try_collect::<Vec<_>>().await;
         let statuses = answers.map_err(|error| match error {
             CallError::Refused(refusal) => anyhow!(
                 "{} does not tell how the orders ended ({}: {}); run the same command again",
@@ -93,10 +87,7 @@ pub(crate) async fn settle<'i>(
                 status.name()
             ));
         }
-        open = waiting
-            .into_iter()
-            .map(|(id, invoice, _)| (id, invoice))
-            .collect();
+        open = waiting.into_iter().map(|(id, invoice, _)| (id, invoice)).collect();
         if !open.is_empty() {
             tokio::time::sleep(client.pace().pause_after(rounds)).await;
             rounds += 1;
@@ -112,17 +103,12 @@ struct Status(Option<(String, String)>);
 impl Status {
     fn read(order: &Value) -> Self {
         let status = order["status"].as_str().map(ToOwned::to_owned);
-        let reason = order["statusReason"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let reason = order["statusReason"].as_str().unwrap_or_default().to_owned();
         Status(status.map(|status| (status, reason)))
     }
 
     fn name(&self) -> &str {
-        self.0
-            .as_ref()
-            .map_or("not visible yet", |(status, _)| status)
+        self.0.as_ref().map_or("not visible yet", |(status, _)| status)
     }
 
     /// REFUNDED was sold once: a later refund does not undo the import of the sale.
@@ -132,11 +118,7 @@ impl Status {
             "CONFIRMED" | "SHIPPED" | "DELIVERED" | "REFUNDED" => Some(Ending::Taken),
             "REJECTED" | "EXPIRED" | "CANCELLED" => Some(Ending::Failed {
                 status: status.clone(),
-                reason: if reason.is_empty() {
-                    "no reason given".into()
-                } else {
-                    reason.clone()
-                },
+                reason: if reason.is_empty() { "no reason given".into() } else { reason.clone() },
             }),
             _ => None,
         }
@@ -149,15 +131,12 @@ async fn statuses(client: &Client, batch: &[(String, &Invoice)]) -> Result<Vec<S
     let mut variables = Map::new();
     for (at, (id, _)) in batch.iter().enumerate() {
         write!(head, "$i{at}: ID! ").expect("a string takes all");
-        writeln!(body, "  o{at}: order(id: $i{at}) {{ status statusReason }}")
-            .expect("a string takes all");
+        writeln!(body, "  o{at}: order(id: $i{at}) {{ status statusReason }}").expect("a string takes all");
         variables.insert(format!("i{at}"), Value::from(id.as_str()));
     }
     let query = format!("query Statuses({head}) {{\n{body}}}");
     let data = client.call(&query, &Value::Object(variables)).await?;
-    Ok((0..batch.len())
-        .map(|at| Status::read(&data[format!("o{at}")]))
-        .collect())
+    Ok((0..batch.len()).map(|at| Status::read(&data[format!("o{at}")])).collect())
 }
 
 #[cfg(test)]
@@ -175,10 +154,7 @@ mod tests {
             assert_eq!(ending(status), Some(Ending::Taken), "{status}");
         }
         for status in ["REJECTED", "EXPIRED", "CANCELLED"] {
-            assert!(
-                matches!(ending(status), Some(Ending::Failed { .. })),
-                "{status}"
-            );
+            assert!(matches!(ending(status), Some(Ending::Failed { .. })), "{status}");
         }
         for status in ["PLACED", "AWAITING_PAYMENT", "PAID", "A_LATER_VERSIONS"] {
             assert_eq!(ending(status), None, "{status}");

@@ -72,17 +72,11 @@ impl Drop for Stage {
 impl Stage {
     pub(crate) async fn open(shop: Shop) -> Self {
         let shop = Arc::new(Mutex::new(shop));
-        let app = Router::new()
-            .route("/graphql", post(answer))
-            .with_state(Arc::clone(&shop));
+        let app = Router::new().route("/graphql", post(answer)).with_state(Arc::clone(&shop));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, app).await });
-        Stage {
-            address,
-            shop,
-            task,
-        }
+        Stage { address, shop, task }
     }
 
     pub(crate) fn shop(&self) -> MutexGuard<'_, Shop> {
@@ -90,30 +84,21 @@ impl Stage {
     }
 }
 
-async fn answer(
-    State(shop): State<Shared>,
-    headers: HeaderMap,
-    Json(call): Json<Value>,
-) -> Response {
+async fn answer(State(shop): State<Shared>, headers: HeaderMap, Json(call): Json<Value>) -> Response {
     let mut shop = shop.lock().unwrap();
     let query = call["query"].as_str().unwrap();
     let variables = &call["variables"];
     if query.contains("logIn(") {
         return shop.log_in(variables);
     }
-    let bearer = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
+    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
     if bearer != Some(&format!("Bearer {TOKEN}")) {
         return refusal("UNAUTHENTICATED");
     }
     if shop.customer_only {
         return refusal("FORBIDDEN");
     }
-    if shop
-        .dies_after
-        .is_some_and(|effects| shop.effects >= effects)
-    {
+    if shop.dies_after.is_some_and(|effects| shop.effects >= effects) {
         return refusal("UNAVAILABLE");
     }
     shop.calls += 1;
@@ -206,9 +191,7 @@ impl Shop {
         let lines = input["lines"].as_array().unwrap().iter();
         let order = Order {
             customer: text(&input["customer"]),
-            lines: lines
-                .map(|l| (text(&l["sku"]), l["quantity"].as_i64().unwrap()))
-                .collect(),
+            lines: lines.map(|l| (text(&l["sku"]), l["quantity"].as_i64().unwrap())).collect(),
             status: "PLACED",
             asked: 0,
         };
@@ -239,20 +222,14 @@ impl Shop {
                 continue;
             }
             if order.status == "PLACED" && !self.stuck {
-                let enough = order
-                    .lines
-                    .iter()
-                    .all(|(sku, n)| self.stock.get(sku) >= Some(n));
+                let enough = order.lines.iter().all(|(sku, n)| self.stock.get(sku) >= Some(n));
                 order.status = if enough { "CONFIRMED" } else { "REJECTED" };
                 for (sku, n) in order.lines.iter().filter(|_| enough) {
                     *self.stock.get_mut(sku).unwrap() -= n;
                 }
             }
             let reason = (order.status == "REJECTED").then_some("out of stock");
-            told.insert(
-                alias,
-                json!({ "status": order.status, "statusReason": reason }),
-            );
+            told.insert(alias, json!({ "status": order.status, "statusReason": reason }));
         }
         data(Value::Object(told))
     }

@@ -41,16 +41,10 @@ impl Desk {
         let rejects = folder.path().join("rejects.csv");
         std::fs::write(&input, file).unwrap();
         let to = format!("http://{address}");
-        let paths = [
-            input.to_str().unwrap(),
-            "--rejects",
-            rejects.to_str().unwrap(),
-        ];
+        let paths = [input.to_str().unwrap(), "--rejects", rejects.to_str().unwrap()];
         let log_in = ["--to", &to, "--password", PASSWORD];
         let line = ["import"].into_iter().chain(paths).chain(log_in);
-        let args = CommandLine::try_parse_from(line.chain(more.iter().copied()))
-            .unwrap()
-            .args;
+        let args = CommandLine::try_parse_from(line.chain(more.iter().copied())).unwrap().args;
         Desk { folder, args }
     }
 
@@ -65,31 +59,12 @@ impl Desk {
 }
 
 fn quick() -> Pace {
-    Pace {
-        pause: Duration::from_millis(1),
-        longest: Duration::from_millis(10),
-        patience: Duration::from_millis(400),
-    }
+    Pace { pause: Duration::from_millis(1), longest: Duration::from_millis(10), patience: Duration::from_millis(400) }
 }
 
 fn counts(summary: &Summary) -> [u64; 6] {
-    let Summary {
-        rows,
-        imported,
-        rejected,
-        products,
-        orders,
-        cancellations,
-        ..
-    } = summary;
-    [
-        *rows,
-        *imported,
-        *rejected,
-        *products,
-        *orders,
-        *cancellations,
-    ]
+    let Summary { rows, imported, rejected, products, orders, cancellations, .. } = summary;
+    [*rows, *imported, *rejected, *products, *orders, *cancellations]
 }
 
 /// A file of many small invoices, each selling some of a few SKUs.
@@ -131,11 +106,7 @@ async fn with_replay_each_invoice_becomes_an_order_of_its_customer_and_the_stock
     let lines = [("85123A".to_owned(), 10), ("71053".to_owned(), 2)];
     assert_eq!(shop.orders["5001"].lines, lines);
     assert_eq!(shop.orders["5002"].customer, "guest");
-    assert!(
-        shop.stock.values().all(|left| *left == 0),
-        "{:?}",
-        shop.stock
-    );
+    assert!(shop.stock.values().all(|left| *left == 0), "{:?}", shop.stock);
     let rejects = desk.rejects();
     let told: Vec<&str> = rejects.lines().skip(1).map(|line| &line[..12]).collect();
     assert_eq!(told, ["6,NOT_A_PROD", "7,CANCELLATI", "8,QUANTITY,t"]);
@@ -143,11 +114,7 @@ async fn with_replay_each_invoice_becomes_an_order_of_its_customer_and_the_stock
 
 #[tokio::test]
 async fn overloads_lost_answers_and_bad_gateways_change_nothing_of_the_result() {
-    let stage = Stage::open(Shop {
-        troubled: true,
-        ..Shop::default()
-    })
-    .await;
+    let stage = Stage::open(Shop { troubled: true, ..Shop::default() }).await;
     let file = many_invoices(1_200);
     let desk = Desk::new(stage.address, file.as_bytes(), &["--replay"]);
     let summary = desk.import().await.unwrap();
@@ -155,11 +122,7 @@ async fn overloads_lost_answers_and_bad_gateways_change_nothing_of_the_result() 
     assert_eq!(counts(&summary), [rows, rows, 0, 40, 1_200, 0]);
     let shop = stage.shop();
     assert_eq!(shop.effects, 40 + 40 + 1_200);
-    assert!(
-        shop.stock.values().all(|left| *left == 0),
-        "{:?}",
-        shop.stock
-    );
+    assert!(shop.stock.values().all(|left| *left == 0), "{:?}", shop.stock);
 }
 
 #[tokio::test]
@@ -179,11 +142,7 @@ async fn a_run_broken_anywhere_is_resumed_by_running_it_again() {
     let file = many_invoices(60);
     let rows = file.lines().count() as u64 - 1;
     for effects in [0, 1, 39, 40, 41, 79, 80, 81, 139, 140] {
-        let shop = Shop {
-            dies_after: Some(effects),
-            troubled: true,
-            ..Shop::default()
-        };
+        let shop = Shop { dies_after: Some(effects), troubled: true, ..Shop::default() };
         let stage = Stage::open(shop).await;
         let desk = Desk::new(stage.address, file.as_bytes(), &["--replay"]);
         let error = desk.import().await.unwrap_err().to_string();
@@ -192,11 +151,7 @@ async fn a_run_broken_anywhere_is_resumed_by_running_it_again() {
 
         stage.shop().dies_after = None;
         let summary = desk.import().await.unwrap();
-        assert_eq!(
-            counts(&summary),
-            [rows, rows, 0, 40, 60, 0],
-            "died after {effects}"
-        );
+        assert_eq!(counts(&summary), [rows, rows, 0, 40, 60, 0], "died after {effects}");
         let shop = stage.shop();
         assert_eq!(shop.effects, 40 + 40 + 60, "died after {effects}");
         assert!(shop.stock.values().all(|left| *left == 0));
@@ -205,40 +160,23 @@ async fn a_run_broken_anywhere_is_resumed_by_running_it_again() {
 
 #[tokio::test]
 async fn what_the_shop_refuses_is_rejected_with_its_code_and_the_rest_goes_on() {
-    let stage = Stage::open(Shop {
-        refused_sku: Some("71053"),
-        ..Shop::default()
-    })
-    .await;
+    let stage = Stage::open(Shop { refused_sku: Some("71053"), ..Shop::default() }).await;
     let desk = Desk::new(stage.address, FILE.as_bytes(), &["--replay"]);
     let summary = desk.import().await.unwrap();
     assert_eq!(counts(&summary), [8, 3, 5, 2, 2, 1]);
-    assert_eq!(
-        stage.shop().orders["5001"].lines,
-        [("85123A".to_owned(), 10)]
-    );
+    assert_eq!(stage.shop().orders["5001"].lines, [("85123A".to_owned(), 10)]);
     assert!(!stage.shop().orders.contains_key("5002"));
-    assert!(
-        desk.rejects()
-            .contains("\n3,BAD_USER_INPUT,the shop refused 71053")
-    );
+    assert!(desk.rejects().contains("\n3,BAD_USER_INPUT,the shop refused 71053"));
 }
 
 #[tokio::test]
 async fn an_order_that_is_not_confirmed_rejects_its_rows() {
-    let stage = Stage::open(Shop {
-        short: 1,
-        ..Shop::default()
-    })
-    .await;
+    let stage = Stage::open(Shop { short: 1, ..Shop::default() }).await;
     let desk = Desk::new(stage.address, FILE.as_bytes(), &["--replay"]);
     let summary = desk.import().await.unwrap();
     assert_eq!(summary.rows, summary.imported + summary.rejected);
     assert!(summary.orders < 3);
-    assert!(
-        desk.rejects()
-            .contains(",ORDER_REJECTED,order of invoice 5005: out of stock,")
-    );
+    assert!(desk.rejects().contains(",ORDER_REJECTED,order of invoice 5005: out of stock,"));
 }
 
 #[tokio::test]
@@ -250,20 +188,12 @@ async fn another_file_with_the_same_invoice_number_is_a_conflict_not_a_second_or
     let other = Desk::new(stage.address, other.as_bytes(), &["--replay"]);
     let summary = other.import().await.unwrap();
     assert_eq!(counts(&summary), [8, 4, 4, 3, 2, 1]);
-    assert!(
-        other
-            .rejects()
-            .contains("\n9,CONFLICT,the shop refused invoice 5005")
-    );
+    assert!(other.rejects().contains("\n9,CONFLICT,the shop refused invoice 5005"));
 }
 
 #[tokio::test]
 async fn orders_that_never_end_stop_the_import_with_an_example() {
-    let stage = Stage::open(Shop {
-        stuck: true,
-        ..Shop::default()
-    })
-    .await;
+    let stage = Stage::open(Shop { stuck: true, ..Shop::default() }).await;
     let desk = Desk::new(stage.address, FILE.as_bytes(), &["--replay"]);
     let error = desk.import().await.unwrap_err().to_string();
     assert!(error.contains("3 are open"), "{error}");
@@ -277,10 +207,7 @@ async fn nobody_at_the_address_is_said_with_what_to_do() {
     drop(listener);
     let desk = Desk::new(free, FILE.as_bytes(), &[]);
     let error = desk.import().await.unwrap_err().to_string();
-    assert!(
-        error.starts_with(&format!("No Orderly answers at http://{free}")),
-        "{error}"
-    );
+    assert!(error.starts_with(&format!("No Orderly answers at http://{free}")), "{error}");
     assert!(error.contains("cargo run --release"), "{error}");
     let code = run_at(desk.args.clone(), quick()).await.unwrap();
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
@@ -313,11 +240,7 @@ async fn a_refused_log_in_names_the_account_and_never_the_password() {
 
 #[tokio::test]
 async fn an_account_that_is_no_operator_stops_the_import() {
-    let stage = Stage::open(Shop {
-        customer_only: true,
-        ..Shop::default()
-    })
-    .await;
+    let stage = Stage::open(Shop { customer_only: true, ..Shop::default() }).await;
     let desk = Desk::new(stage.address, FILE.as_bytes(), &[]);
     let error = desk.import().await.unwrap_err().to_string();
     assert!(error.contains("log in as an operator"), "{error}");
@@ -330,15 +253,9 @@ async fn a_wrong_file_is_exit_code_2_and_the_shop_hears_nothing() {
     let code = run_at(desk.args.clone(), quick()).await.unwrap();
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(2)));
     let error = format!("{:#}", Prepared::try_new(&desk.args).err().unwrap());
-    assert!(
-        error.contains("sales.csv is not in the format: line 1, column Description"),
-        "{error}"
-    );
+    assert!(error.contains("sales.csv is not in the format: line 1, column Description"), "{error}");
 
-    let missing = Args {
-        file: desk.folder.path().join("none.csv"),
-        ..desk.args.clone()
-    };
+    let missing = Args { file: desk.folder.path().join("none.csv"), ..desk.args.clone() };
     let error = format!("{:#}", Prepared::try_new(&missing).err().unwrap());
     assert!(error.contains("none.csv cannot be read"), "{error}");
     assert_eq!(stage.shop().effects, 0);
@@ -347,10 +264,7 @@ async fn a_wrong_file_is_exit_code_2_and_the_shop_hears_nothing() {
 #[test]
 fn the_rejects_never_overwrite_the_input() {
     let desk = Desk::new("127.0.0.1:1", FILE.as_bytes(), &[]);
-    let args = Args {
-        rejects: Some(desk.args.file.clone()),
-        ..desk.args.clone()
-    };
+    let args = Args { rejects: Some(desk.args.file.clone()), ..desk.args.clone() };
     assert!(Prepared::try_new(&args).is_err());
     assert_eq!(std::fs::read_to_string(&desk.args.file).unwrap(), FILE);
 }
@@ -358,10 +272,7 @@ fn the_rejects_never_overwrite_the_input() {
 #[test]
 fn the_rejects_file_is_named_after_the_input() {
     let desk = Desk::new("127.0.0.1:1", FILE.as_bytes(), &[]);
-    let args = Args {
-        rejects: None,
-        ..desk.args.clone()
-    };
+    let args = Args { rejects: None, ..desk.args.clone() };
     assert_eq!(rejects_path(&args), Path::new("sales.rejects.csv"));
 }
 

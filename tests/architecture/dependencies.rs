@@ -10,13 +10,8 @@ use std::process::Command;
 /// Each crate of the workspace with those of ours that it names, in any section.
 pub(crate) type Graph = BTreeMap<String, BTreeSet<String>>;
 
-const SERVICES: [&str; 5] = [
-    "orderly-inventory",
-    "orderly-notification",
-    "orderly-order",
-    "orderly-payment",
-    "orderly-query",
-];
+const SERVICES: [&str; 5] =
+    ["orderly-inventory", "orderly-notification", "orderly-order", "orderly-payment", "orderly-query"];
 
 /// Of whom a crate may know; `None` for a crate that the house does not have.
 fn allowed(name: &str) -> Option<Vec<&'static str>> {
@@ -40,23 +35,11 @@ pub(crate) fn breaches(graph: &Graph) -> Vec<String> {
             breaches.push(format!("{name}: the rule knows no such crate"));
             continue;
         };
-        let against = dependencies
-            .iter()
-            .filter(|dependency| !allowed.contains(&dependency.as_str()));
-        breaches
-            .extend(against.map(|dependency| format!("{name} must not depend on {dependency}")));
+        let against = dependencies.iter().filter(|dependency| !allowed.contains(&dependency.as_str()));
+        breaches.extend(against.map(|dependency| format!("{name} must not depend on {dependency}")));
     }
-    let house = [
-        "orderly",
-        "orderly-contracts",
-        "orderly-gateway",
-        "orderly-platform",
-        "orderly-web",
-    ];
-    let missing = house
-        .iter()
-        .chain(&SERVICES)
-        .filter(|name| !graph.contains_key(**name));
+    let house = ["orderly", "orderly-contracts", "orderly-gateway", "orderly-platform", "orderly-web"];
+    let missing = house.iter().chain(&SERVICES).filter(|name| !graph.contains_key(**name));
     breaches.extend(missing.map(|name| format!("{name}: is not in the workspace")));
     breaches
 }
@@ -65,36 +48,20 @@ pub(crate) fn breaches(graph: &Graph) -> Vec<String> {
 pub(crate) fn of_the_workspace() -> Graph {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs, since it runs this test");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |value: &serde_json::Value| value.as_str().expect("a name").to_owned();
     let packages = metadata["packages"].as_array().expect("packages");
     let dependencies = |package: &serde_json::Value| {
         let all = package["dependencies"].as_array().expect("dependencies");
         // Those with a path are ours; "name" is the package's, whatever it is called inside.
-        all.iter()
-            .filter(|dependency| dependency["path"].is_string())
-            .map(|one| text(&one["name"]))
-            .collect()
+        all.iter().filter(|dependency| dependency["path"].is_string()).map(|one| text(&one["name"])).collect()
     };
-    packages
-        .iter()
-        .map(|package| (text(&package["name"]), dependencies(package)))
-        .collect()
+    packages.iter().map(|package| (text(&package["name"]), dependencies(package))).collect()
 }
 
 #[test]
@@ -108,10 +75,7 @@ fn a_service_that_imports_a_service_is_a_breach() {
         ("orderly-gateway", "orderly-query"),
         ("orderly-web", "orderly-order"),
     ] {
-        graph
-            .entry(name.into())
-            .or_default()
-            .insert(dependency.into());
+        graph.entry(name.into()).or_default().insert(dependency.into());
     }
     assert_eq!(breaches(&graph).len(), before + 5);
     graph.insert("orderly-helpers".into(), BTreeSet::new());

@@ -13,10 +13,7 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     /// A file as an example for a checker.
     pub(crate) fn example(path: &str, text: &str) -> Self {
-        Self {
-            path: path.into(),
-            text: text.into(),
-        }
+        Self { path: path.into(), text: text.into() }
     }
 }
 
@@ -52,28 +49,16 @@ impl Repository {
 
     /// Every file and every folder.
     pub(crate) fn paths(&self) -> BTreeSet<String> {
-        let folders = self
-            .files
-            .iter()
-            .flat_map(|file| Path::new(file).ancestors().skip(1));
+        let folders = self.files.iter().flat_map(|file| Path::new(file).ancestors().skip(1));
         let folders = folders.map(|folder| folder.display().to_string());
-        self.files
-            .iter()
-            .cloned()
-            .chain(folders)
-            .filter(|path| !path.is_empty())
-            .collect()
+        self.files.iter().cloned().chain(folders).filter(|path| !path.is_empty()).collect()
     }
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("a readable entry").path();
-        let relative = path
-            .strip_prefix(root)
-            .expect("below the root")
-            .display()
-            .to_string();
+        let relative = path.strip_prefix(root).expect("below the root").display().to_string();
         if relative == ".git" || MADE.contains(&relative.as_str()) {
             continue;
         }
@@ -97,10 +82,7 @@ pub(crate) fn is_tests(path: &str) -> bool {
 
 /// `domain.rs`, `domain_….rs`, `domain/….rs` in the `src` of a service.
 pub(crate) fn is_domain(path: &str) -> bool {
-    let Some((_, inside)) = path
-        .strip_prefix("services/")
-        .and_then(|rest| rest.split_once("/src/"))
-    else {
+    let Some((_, inside)) = path.strip_prefix("services/").and_then(|rest| rest.split_once("/src/")) else {
         return false;
     };
     inside.starts_with("domain") && inside.ends_with(".rs")
@@ -113,9 +95,7 @@ pub(crate) fn is_document(path: &str) -> bool {
 
 /// What people write and read.
 pub(crate) fn is_text(path: &str) -> bool {
-    let ends = [
-        ".rs", ".md", ".toml", ".sql", ".proto", ".html", ".css", ".js", ".sh", ".yml", ".graphql",
-    ];
+    let ends = [".rs", ".md", ".toml", ".sql", ".proto", ".html", ".css", ".js", ".sh", ".yml", ".graphql"];
     path == "test" || path == "Dockerfile" || ends.iter().any(|end| path.ends_with(end))
 }
 
@@ -149,18 +129,11 @@ fn string_length(code: &str) -> Option<usize> {
         if raw[hashes..].starts_with('"') {
             let close = format!("\"{}", "#".repeat(hashes));
             let body = 1 + hashes + 1;
-            return Some(
-                code[body..]
-                    .find(&close)
-                    .map_or(code.len(), |end| body + end + close.len()),
-            );
+            return Some(code[body..].find(&close).map_or(code.len(), |end| body + end + close.len()));
         }
     }
     // A quote as a character; `'a` without a closing quote is a lifetime.
-    if let Some(quote) = ["'\"'", "'\\\"'"]
-        .iter()
-        .find(|quote| code.starts_with(**quote))
-    {
+    if let Some(quote) = ["'\"'", "'\\\"'"].iter().find(|quote| code.starts_with(**quote)) {
         return Some(quote.len());
     }
     if !code.starts_with('"') {
@@ -187,14 +160,7 @@ fn comments_go_and_strings_stay() {
 
 #[test]
 fn files_are_told_apart_by_their_path() {
-    assert!(
-        is_domain("services/order/src/domain.rs")
-            && is_domain("services/order/src/domain/money.rs")
-    );
+    assert!(is_domain("services/order/src/domain.rs") && is_domain("services/order/src/domain/money.rs"));
     assert!(!is_domain("services/order/src/store.rs") && !is_domain("platform/src/domain.rs"));
-    assert!(
-        is_source("services/order/src/a/b.rs")
-            && is_source("src/main.rs")
-            && !is_source("tests/a.rs")
-    );
+    assert!(is_source("services/order/src/a/b.rs") && is_source("src/main.rs") && !is_source("tests/a.rs"));
 }

@@ -57,20 +57,13 @@ impl Browser {
         let mut arguments: Vec<String> = FLAGS.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", profile.display()));
         let mut capabilities = Capabilities::new();
-        capabilities.insert(
-            "goog:chromeOptions".into(),
-            json!({ "binary": chromium, "args": arguments }),
-        );
+        capabilities.insert("goog:chromeOptions".into(), json!({ "binary": chromium, "args": arguments }));
         let page = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&driver_url)
             .await
             .with_context(|| tail(&driver.folder().join("log"), 20))?;
-        let browser = Self {
-            page,
-            driver_url,
-            driver,
-        };
+        let browser = Self { page, driver_url, driver };
         browser.resize(1280, 900).await?;
         Ok(browser)
     }
@@ -83,18 +76,10 @@ impl Browser {
     /// # Errors
     /// The browser is gone.
     pub(crate) async fn resize(&self, width: u32, height: u32) -> Result<()> {
-        let session = self
-            .page
-            .session_id()
-            .await?
-            .context("a session until the end")?;
-        let screen =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let session = self.page.session_id().await?.context("a session until the end")?;
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         let answer = reqwest::Client::new()
-            .post(format!(
-                "{}/session/{session}/goog/cdp/execute",
-                self.driver_url
-            ))
+            .post(format!("{}/session/{session}/goog/cdp/execute", self.driver_url))
             .json(&json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": screen }))
             .send()
             .await?;
@@ -108,9 +93,7 @@ impl Browser {
     /// # Errors
     /// The browser is gone, or the file cannot be written.
     pub(crate) async fn screenshot(&self, name: &str) -> Result<PathBuf> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .parent()
-            .context("a target folder")?;
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("a target folder")?;
         let folder = target.join("screenshots");
         std::fs::create_dir_all(&folder)?;
         let picture = folder.join(format!("{name}.png"));
@@ -133,28 +116,15 @@ impl Browser {
 async fn start_driver(driver: &mut Guarded) -> Result<u16> {
     let chromedriver = match std::env::var_os("ORDERLY_TEST_CHROMEDRIVER") {
         Some(path) => path.into(),
-        None => program(
-            &["chromedriver", "chromium.chromedriver"],
-            &["/snap/bin".into()],
-            "chromium-driver",
-        )?,
+        None => program(&["chromedriver", "chromium.chromedriver"], &["/snap/bin".into()], "chromium-driver")?,
     };
     let folder = driver.folder().to_owned();
     let log_file = folder.join("log");
     let log = File::create(&log_file)?;
-    driver.start(
-        &chromedriver,
-        ["--port=0"],
-        (log.try_clone()?, log),
-        "KILL",
-        |command| {
-            // Whatever it keeps for its user, it keeps there.
-            command
-                .env("HOME", &folder)
-                .env_remove("XDG_CONFIG_HOME")
-                .env_remove("XDG_CACHE_HOME");
-        },
-    )?;
+    driver.start(&chromedriver, ["--port=0"], (log.try_clone()?, log), "KILL", |command| {
+        // Whatever it keeps for its user, it keeps there.
+        command.env("HOME", &folder).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
+    })?;
     until("chromedriver starts", PATIENCE, async || {
         let printed = tail(&log_file, 20);
         if let Some((_, rest)) = printed.split_once("started successfully on port ") {

@@ -146,8 +146,7 @@ impl Life {
         let embedded = EmbeddedBus::open(Some(&folder.join("bus.db"))).await.expect("the bus opens");
         let bus = Arc::new(FaultBus::around(embedded, plan));
         let options = Options { payment_window: road.window, ..Options::default() };
-        let shop =
-            Shop::start(stores.clone(), bus.clone(), clock.clone(), options).await.expect("the shop starts");
+        let shop = Shop::start(stores.clone(), bus.clone(), clock.clone(), options).await.expect("the shop starts");
         shop.accounts.ensure_demo().await.expect("the demo log-ins are made");
         // The shop's time runs five times as fast as ours.
         let ticking = tokio::spawn({

@@ -28,10 +28,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-#[allow(
-    unused_imports,
-    reason = "each test file uses its own part of the servers"
-)]
+#[allow(unused_imports, reason = "each test file uses its own part of the servers")]
 pub(crate) use self::{
     pg_server::{Durability, PgServer, postgres},
     redis_server::{Persistence, RedisServer, redis},
@@ -81,9 +78,7 @@ pub(crate) fn free_port() -> Result<u16> {
 /// nobody runs.
 pub(crate) fn program(names: &[&str], folders: &[PathBuf], package: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = std::env::split_paths(&path)
-        .chain(folders.iter().cloned())
-        .collect();
+    let places: Vec<PathBuf> = std::env::split_paths(&path).chain(folders.iter().cloned()).collect();
     names
         .iter()
         .flat_map(|name| places.iter().map(move |place| place.join(name)))
@@ -98,6 +93,5 @@ pub(crate) fn program(names: &[&str], folders: &[PathBuf], package: &str) -> Res
 
 fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

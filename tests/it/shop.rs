@@ -19,10 +19,7 @@ use anyhow::{Context, Result, bail};
 use crate::servers::guard::{Guarded, tail};
 use crate::servers::{PATIENCE, until};
 
-#[allow(
-    unused_imports,
-    reason = "each test file uses its own part of the shop"
-)]
+#[allow(unused_imports, reason = "each test file uses its own part of the shop")]
 pub(crate) use self::client::{Client, GraphqlError};
 
 /// How a shop is run.
@@ -55,10 +52,7 @@ impl Default for ShopOptions {
 impl ShopOptions {
     /// `orderly up` with these further arguments.
     pub(crate) fn with_args<A: Into<String>>(args: impl IntoIterator<Item = A>) -> Self {
-        Self {
-            args: args.into_iter().map(Into::into).collect(),
-            ..Self::default()
-        }
+        Self { args: args.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 }
 
@@ -84,17 +78,8 @@ impl Shop {
     /// It ended before that, or took longer than [`PATIENCE`]; with what it printed.
     pub(crate) async fn start(options: ShopOptions) -> Result<Self> {
         let process = Guarded::open("shop")?;
-        let data_dir = options
-            .data_dir
-            .clone()
-            .unwrap_or_else(|| process.folder().join("data"));
-        let mut shop = Self {
-            options,
-            data_dir,
-            process,
-            starts: 0,
-            base_url: String::new(),
-        };
+        let data_dir = options.data_dir.clone().unwrap_or_else(|| process.folder().join("data"));
+        let mut shop = Self { options, data_dir, process, starts: 0, base_url: String::new() };
         shop.run().await?;
         Ok(shop)
     }
@@ -110,10 +95,7 @@ impl Shop {
 
     async fn run(&mut self) -> Result<()> {
         self.starts += 1;
-        let logs = (
-            File::create(self.log("out"))?,
-            File::create(self.log("err"))?,
-        );
+        let logs = (File::create(self.log("out"))?, File::create(self.log("err"))?);
         let mut args = self.options.command.clone();
         args.extend(["--listen".into(), self.options.listen.clone()]);
         args.extend(["--data-dir".into(), self.data_dir.display().to_string()]);
@@ -198,16 +180,11 @@ impl Shop {
     /// The last lines that it printed, for a message.
     pub(crate) fn log_tail(&self) -> String {
         let (out, err) = (tail(&self.log("out"), 30), tail(&self.log("err"), 60));
-        format!(
-            "--- the shop's output (start {})\n{out}\n--- its errors\n{err}\n---",
-            self.starts
-        )
+        format!("--- the shop's output (start {})\n{out}\n--- its errors\n{err}\n---", self.starts)
     }
 
     fn log(&self, stream: &str) -> PathBuf {
-        self.process
-            .folder()
-            .join(format!("{}.{stream}", self.starts))
+        self.process.folder().join(format!("{}.{stream}", self.starts))
     }
 }
 

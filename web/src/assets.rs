@@ -30,12 +30,7 @@ impl Asset {
             let _ = write!(hex, "{byte:02x}");
             hex
         });
-        Self {
-            name,
-            media_type,
-            text,
-            version,
-        }
+        Self { name, media_type, text, version }
     }
 
     fn url(&self) -> String {
@@ -62,11 +57,7 @@ pub(crate) struct AssetUrls {
 /// The versioned addresses.
 pub(crate) static URLS: LazyLock<AssetUrls> = LazyLock::new(|| {
     let [css, js, icon] = &*ASSETS;
-    AssetUrls {
-        css: css.url(),
-        js: js.url(),
-        icon: icon.url(),
-    }
+    AssetUrls { css: css.url(), js: js.url(), icon: icon.url() }
 });
 
 /// `GET /assets/{file}`.
@@ -75,17 +66,11 @@ pub(crate) async fn serve(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let asset = ASSETS
-        .iter()
-        .find(|asset| asset.name == file)
-        .ok_or_else(|| PageError::not_found("There is no such file."))?;
+    let asset =
+        ASSETS.iter().find(|asset| asset.name == file).ok_or_else(|| PageError::not_found("There is no such file."))?;
     let etag = format!("\"{}\"", asset.version);
     let versioned = query.as_deref().and_then(|query| query.strip_prefix("v=")) == Some(&asset.version);
-    let keep = if versioned {
-        "public, max-age=31536000, immutable"
-    } else {
-        "public, no-cache"
-    };
+    let keep = if versioned { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     let known = headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
@@ -96,11 +81,7 @@ pub(crate) async fn serve(
         (header::CACHE_CONTROL, keep.to_owned()),
         (header::CONTENT_TYPE, asset.media_type.to_owned()),
     ];
-    Ok(if known {
-        (StatusCode::NOT_MODIFIED, about).into_response()
-    } else {
-        (about, asset.text).into_response()
-    })
+    Ok(if known { (StatusCode::NOT_MODIFIED, about).into_response() } else { (about, asset.text).into_response() })
 }
 
 #[cfg(test)]

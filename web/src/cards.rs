@@ -20,16 +20,8 @@ pub(crate) const TEST_CARDS: [TestCard; 6] = [
     card("4000000000000341", "4000 0000 0000 0341", "is approved, but the answer is lost once"),
 ];
 
-const fn card(
-    number: &'static str,
-    shown: &'static str,
-    what_happens: &'static str,
-) -> TestCard {
-    TestCard {
-        number,
-        shown,
-        what_happens,
-    }
+const fn card(number: &'static str, shown: &'static str, what_happens: &'static str) -> TestCard {
+    TestCard { number, shown, what_happens }
 }
 
 /// What was chosen in a form: the field `card`, and `card_number` beside it.
@@ -42,12 +34,13 @@ pub(crate) enum Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// Reads the two fields; `None` if they name no card at all.
+    /// Reads the two fields; `None` if they name no card at all. A number that was typed is meant,
+    /// whichever test card is marked beside it.
     pub(crate) fn of(card: Option<&'a str>, card_number: Option<&'a str>) -> Option<Self> {
         match (card, card_number) {
             (Some("later"), _) => Some(Self::Later),
-            (Some("other") | None, number) => number.map(Self::Now),
-            (Some(number), _) => Some(Self::Now(number)),
+            (_, Some(number)) | (Some(number), None) => Some(Self::Now(number)),
+            (None, None) => None,
         }
     }
 }
@@ -59,10 +52,9 @@ mod tests {
     #[test]
     fn a_choice_is_a_test_card_a_typed_one_or_later() {
         assert_eq!(Choice::of(Some("later"), Some("1")), Some(Choice::Later));
-        assert_eq!(Choice::of(Some("other"), Some("1")), Some(Choice::Now("1")));
-        assert_eq!(Choice::of(Some("4242"), Some("1")), Some(Choice::Now("4242")));
+        assert_eq!(Choice::of(Some("4242"), None), Some(Choice::Now("4242")));
+        assert_eq!(Choice::of(Some("4242"), Some("1")), Some(Choice::Now("1")));
         assert_eq!(Choice::of(None, Some("1")), Some(Choice::Now("1")));
-        assert_eq!(Choice::of(Some("other"), None), None);
         assert_eq!(Choice::of(None, None), None);
     }
 

@@ -75,10 +75,7 @@ impl Cart {
         if let Some(line) = next.lines.iter_mut().find(|line| line.sku == sku) {
             line.quantity = line.quantity.saturating_add(quantity).min(MOST_OF_ONE);
         } else {
-            next.lines.push(Line {
-                sku: sku.to_owned(),
-                quantity,
-            });
+            next.lines.push(Line { sku: sku.to_owned(), quantity });
         }
         self.become_if_it_fits(next)
     }
@@ -112,17 +109,13 @@ impl Line {
         let (sku, quantity) = text.split_once(':')?;
         let plain = quantity.len() <= 3 && quantity.bytes().all(|byte| byte.is_ascii_digit());
         let quantity: i64 = plain.then(|| quantity.parse().ok())??;
-        (is_sku(sku) && quantity >= 1).then(|| Self {
-            sku: sku.to_owned(),
-            quantity,
-        })
+        (is_sku(sku) && quantity >= 1).then(|| Self { sku: sku.to_owned(), quantity })
     }
 }
 
 /// Whether the text is a SKU as the shop writes them: capital letters, digits and `-_./`.
 pub(crate) fn is_sku(text: &str) -> bool {
-    let allowed =
-        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_./".contains(&byte);
+    let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_./".contains(&byte);
     (1..=LONGEST_SKU).contains(&text.len()) && text.bytes().all(allowed)
 }
 

@@ -63,10 +63,7 @@ mod tests {
     #[test]
     fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
         let jar = Jar { secure: true };
-        assert_eq!(
-            jar.set("n", "v", Some(60)),
-            "n=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"
-        );
+        assert_eq!(jar.set("n", "v", Some(60)), "n=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure");
         let jar = Jar { secure: false };
         assert_eq!(jar.clear("n"), "n=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
     }

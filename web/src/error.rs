@@ -24,12 +24,7 @@ pub(crate) struct PageError {
 
 impl PageError {
     fn new(status: StatusCode, title: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            title,
-            message: message.into(),
-            catching_up: false,
-        }
+        Self { status, title, message: message.into(), catching_up: false }
     }
 
     /// 400: the request is wrong in itself.
@@ -84,10 +79,7 @@ impl From<ApiError> for PageError {
             Code::Overloaded | Code::RateLimited => "Rather busy just now",
             Code::Unavailable => "A part of the shop is resting",
         };
-        Self {
-            catching_up: error.code == Code::Stale,
-            ..Self::new(status, title, sentence(&error.message))
-        }
+        Self { catching_up: error.code == Code::Stale, ..Self::new(status, title, sentence(&error.message)) }
     }
 }
 

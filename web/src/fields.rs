@@ -35,9 +35,7 @@ impl Fields {
             let decoded = |part: &str| url::decode(&part.replace('+', " ")).ok_or_else(not_ours);
             let (name, value) = (decoded(name)?, decoded(value)?);
             if value.chars().any(char::is_control) || value.chars().count() > LONGEST_VALUE {
-                return Err(PageError::bad_request(
-                    "A field holds characters that are not allowed, or too many.",
-                ));
+                return Err(PageError::bad_request("A field holds characters that are not allowed, or too many."));
             }
             values.insert(name, value);
             if values.len() > MOST_FIELDS {
@@ -91,9 +89,7 @@ impl Fields {
             .and_then(|text| text.parse().ok())
             .filter(|quantity| (least..=MOST_OF_ONE).contains(quantity))
             .ok_or_else(|| {
-                PageError::bad_request(format!(
-                    "The quantity must be a whole number from {least} to {MOST_OF_ONE}."
-                ))
+                PageError::bad_request(format!("The quantity must be a whole number from {least} to {MOST_OF_ONE}."))
             })
     }
 }

@@ -29,14 +29,7 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) fn new(email: Option<String>, operator: bool, cart: i64, csrf: String) -> Self {
-        Self {
-            assets: &URLS,
-            email,
-            operator,
-            cart,
-            csrf,
-            search: String::new(),
-        }
+        Self { assets: &URLS, email, operator, cart, csrf, search: String::new() }
     }
 }
 

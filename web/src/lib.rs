@@ -4,11 +4,9 @@
 //! on. Everything works by links and forms alone (*post, redirect, get*); a small script adds
 //! live news to an order's page. Nothing here decides about orders, money or stock.
 //!
-//! A request passes, from the outside in: the headers that fence a page in ([`layout`]), the
-//! visitor's cookies ([`session`]), for forms the token and the limits ([`form`]), and then one of
-//! the [`pages`]. Errors come back the same way and become pages, too ([`error`]).
-//!
-//! Chapter: `docs/web.md`.
+//! A request passes, from the outside in: the headers that fence a page in (`layout.rs`), the
+//! visitor's cookies (`session.rs`), for forms the token and the limits (`form.rs`), and then one of
+//! the pages (`pages.rs`). Errors come back the same way and become pages, too (`error.rs`).
 
 mod assets;
 mod cards;
@@ -67,9 +65,7 @@ struct Shop {
 pub fn router(api: Api, options: WebOptions) -> Router {
     let shop = Shop {
         csrf: Csrf::new(&api.server_secret()),
-        jar: Jar {
-            secure: options.secure_cookies,
-        },
+        jar: Jar { secure: options.secure_cookies },
         api,
         options: Arc::new(options),
     };
@@ -90,11 +86,11 @@ pub fn router(api: Api, options: WebOptions) -> Router {
         .route("/messages", get(pages::messages::list))
         .fallback(|| async { PageError::not_found("The page you asked for is not one of the shop\u{2019}s.") })
         .method_not_allowed_fallback(|| async { PageError::wrong_method() })
-        // An asset that does not exist is answered with a page, hence inside.
-        .route("/assets/{file}", get(assets::serve))
         .layer(middleware::from_fn_with_state(shop.clone(), session::identify));
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
+        // Outside: what anybody's cache may keep must not carry a visitor's cookie.
+        .route("/assets/{file}", get(assets::serve))
         .merge(pages)
         .layer(middleware::from_fn(layout::fence))
         .with_state(shop)

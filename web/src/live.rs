@@ -29,11 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 /// What other services say last (a message was sent) makes no new version of the order. So after
 /// each version the timeline is looked at again, this much later each time.
-const LATE_WORDS: [Duration; 3] = [
-    Duration::from_millis(400),
-    Duration::from_secs(2),
-    Duration::from_secs(6),
-];
+const LATE_WORDS: [Duration; 3] = [Duration::from_millis(400), Duration::from_secs(2), Duration::from_secs(6)];
 
 /// `GET /orders/{id}/events`.
 pub(crate) async fn events(
@@ -48,11 +44,7 @@ pub(crate) async fn events(
 }
 
 fn refusal(error: ApiError) -> PageError {
-    if error.code == Code::NotFound {
-        not_found()
-    } else {
-        error.into()
-    }
+    if error.code == Code::NotFound { not_found() } else { error.into() }
 }
 
 /// What is being watched, between two messages.
@@ -66,13 +58,7 @@ struct Watch {
 }
 
 fn draw(shop: Shop, visitor: Visitor, orders: OrderStream) -> impl Stream<Item = Result<Event, Infallible>> {
-    let watch = Watch {
-        shop,
-        visitor,
-        orders,
-        looks: 0,
-        shown: None,
-    };
+    let watch = Watch { shop, visitor, orders, looks: 0, shown: None };
     stream::unfold(watch, |mut watch| async move {
         let found = watch.next().await?;
         let html = live_part(&watch.visitor, &found, now(&watch.shop)).render();

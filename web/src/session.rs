@@ -94,13 +94,7 @@ pub(crate) async fn identify(State(shop): State<Shop>, mut request: Request, nex
     let session = token.filter(|_| caller.account().is_some());
     let has_ended = sent_session && session.is_none() && unreachable.is_none();
     let csrf = shop.csrf.token(identity(session.as_deref(), &id));
-    let visitor = Visitor {
-        caller,
-        cart,
-        session,
-        id: id.clone(),
-        csrf,
-    };
+    let visitor = Visitor { caller, cart, session, id: id.clone(), csrf };
 
     let mut response = match unreachable {
         // Not "logged out": the shop does not know, and must not act as if it did.
@@ -135,19 +129,12 @@ pub(crate) fn logged_in(jar: Jar, token: &str, seconds: i64) -> [(header::Header
 
 /// The cookies of somebody who has just logged out.
 pub(crate) fn logged_out(jar: Jar) -> [(header::HeaderName, HeaderValue); 2] {
-    [
-        (header::SET_COOKIE, jar.clear(SESSION)),
-        (header::SET_COOKIE, jar.set(VISITOR, &fresh_id(), None)),
-    ]
+    [(header::SET_COOKIE, jar.clear(SESSION)), (header::SET_COOKIE, jar.set(VISITOR, &fresh_id(), None))]
 }
 
 /// The cookie of a changed cart.
 pub(crate) fn with_cart(jar: Jar, cart: &Cart) -> (header::HeaderName, HeaderValue) {
-    let cookie = if cart.is_empty() {
-        jar.clear(CART)
-    } else {
-        jar.set(CART, &cart.to_string(), Some(CART_LIVES))
-    };
+    let cookie = if cart.is_empty() { jar.clear(CART) } else { jar.set(CART, &cart.to_string(), Some(CART_LIVES)) };
     (header::SET_COOKIE, cookie)
 }
 
@@ -190,10 +177,7 @@ mod tests {
     use super::*;
 
     fn error_page(message: &'static str, catching_up: bool) -> String {
-        let error = PageError {
-            catching_up,
-            ..PageError::bad_request(message)
-        };
+        let error = PageError { catching_up, ..PageError::bad_request(message) };
         let shell = Shell::new(Some("<b>@example.com".into()), false, 3, "token".into());
         ErrorPage { shell, error }.render().expect("draws")
     }

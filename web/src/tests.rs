@@ -38,11 +38,14 @@ async fn every_answer_is_fenced_in() {
 #[tokio::test]
 async fn what_does_not_exist_is_a_page_that_says_so() {
     let shop = TestShop::open().await;
-    for path in ["/nowhere", "/products/NO-SUCH", "/products/%3Cscript%3E", "/assets/x.css"] {
+    for path in ["/nowhere", "/products/NO-SUCH", "/products/%3Cscript%3E"] {
         let seen = shop.browser().get(path).await;
         assert_eq!(seen.status, StatusCode::NOT_FOUND, "{path}");
         assert!(seen.text.contains("There is nothing here") && seen.text.contains("Search the shop"));
     }
+    let asset = shop.browser().get("/assets/x.css").await;
+    assert_eq!(asset.status, StatusCode::NOT_FOUND);
+    assert!(!asset.headers.contains_key(header::SET_COOKIE));
     let wrong = shop.browser().get("/cart/add").await;
     assert_eq!(wrong.status, StatusCode::METHOD_NOT_ALLOWED);
 }
@@ -110,7 +113,7 @@ async fn bad_forms_are_the_visitors_mistake_and_never_ours() {
     assert_eq!(utf_8.status, StatusCode::BAD_REQUEST);
     let large = ada.post_raw("/cart/add", vec![b'a'; 65 * 1024]).await;
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
-    for path in ["/?q=%ff", "/?q=%00", "/products/%ff", "/?after=%3Cb%3E%20", "/orders/%00"] {
+    for path in ["/?q=%ff", "/?q=%00", "/products/%ff", "/?after=a%20b", "/orders/%00"] {
         assert_eq!(ada.get(path).await.status.as_u16() / 100, 4, "{path}");
     }
 }
@@ -198,7 +201,9 @@ async fn a_checkout_that_is_refused_shows_the_form_again() {
     let fields = |card: &'static str, town: &'static str| {
         [("lines", "MUG-1:1"), ("key", "k"), ("card", card), ("card_number", "42"), ("city", town)]
     };
-    for (card, town, said) in [("other", "", "12 to 19 digits"), ("later", "<b>Bath", "An address needs"), ("", "", "12 to 19")] {
+    for (card, town, said) in
+        [(CARD, "", "12 to 19 digits"), ("later", "<b>Bath", "An address needs"), ("", "", "12 to 19")]
+    {
         let seen = ada.post("/checkout", &fields(card, town)).await;
         assert_eq!(seen.status, StatusCode::BAD_REQUEST);
         assert!(seen.text.contains(said) && !seen.text.contains("<b>Bath"), "{card}");
@@ -230,7 +235,7 @@ async fn an_order_is_seen_and_paid_by_its_customer_only() {
     assert_eq!(shop.browser().get(&format!("{plain}/events")).await.status, StatusCode::UNAUTHORIZED);
 
     ada.get(&plain).await;
-    let bad = ada.post(&format!("{plain}/pay"), &[("card", "other")]).await;
+    let bad = ada.post(&format!("{plain}/pay"), &[("card", "")]).await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST);
     let paid = ada.post(&format!("{plain}/pay"), &[("card", CARD)]).await;
     assert_eq!(paid.location(), format!("{plain}?version=3"));

@@ -47,9 +47,7 @@ pub(crate) fn local_path(path: &str) -> Option<&str> {
     let stays = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= LONGEST_PATH
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     stays.then_some(path)
 }
 

@@ -35,11 +35,7 @@ pub(crate) fn after(start: DateTime<Utc>, at: DateTime<Utc>) -> String {
 pub(crate) fn left(from: DateTime<Utc>, until: DateTime<Utc>) -> String {
     let seconds = ((until - from).num_milliseconds().max(0) + 999) / 1_000;
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 {
-        format!("{hours}:{minutes:02}:{seconds:02}")
-    } else {
-        format!("{minutes}:{seconds:02}")
-    }
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 fn minutes(span: TimeDelta) -> String {
@@ -83,13 +79,7 @@ mod tests {
 
     #[test]
     fn a_countdown_rounds_up_and_ends_at_zero() {
-        for (millis, text) in [
-            (872_000, "14:32"),
-            (1, "0:01"),
-            (0, "0:00"),
-            (-10, "0:00"),
-            (3_900_000, "1:05:00"),
-        ] {
+        for (millis, text) in [(872_000, "14:32"), (1, "0:01"), (0, "0:00"), (-10, "0:00"), (3_900_000, "1:05:00")] {
             assert_eq!(left(at(0), at(millis)), text);
         }
     }

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use platform::error::{Failure, Unavailable};
 use tokio::sync::Semaphore;
 
@@ -16,11 +16,10 @@ use crate::api::ApiError;
 /// Hashes computed at one time.
 const AT_WORK: usize = 2;
 /// And waiting to be: some seconds of work.
-const WAITING: usize = 62;
+const WAITING: usize = 254;
 
 /// Of no password, with the parameters that all have: for emails that nobody has.
-const NOBODYS: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$b3JkZXJseS1ub2JvZHk$lZ2G9mCbsOAUMzMMq4V0pGVQw1Z6h5y8nYk3iE8m0aM";
+const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$b3JkZXJseS1ub2JvZHk$lZ2G9mCbsOAUMzMMq4V0pGVQw1Z6h5y8nYk3iE8m0aM";
 
 /// See the [module](self).
 pub(super) struct Passwords {

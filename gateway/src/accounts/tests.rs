@@ -64,6 +64,14 @@ async fn a_sign_up_sent_again_with_its_key_logs_in_and_with_another_key_does_not
 }
 
 #[tokio::test]
+async fn one_sign_up_sent_twice_at_once_makes_one_account() {
+    let shop = Fixture::new().await;
+    let send = || shop.sign_up("bob@example.com", "long enough", Some("k"));
+    let (one, two) = tokio::join!(send(), send());
+    assert_eq!(one.expect("signs up").account, two.expect("signs up").account);
+}
+
+#[tokio::test]
 async fn an_unknown_email_and_a_wrong_password_get_the_same_answer() {
     let shop = Fixture::new().await;
     shop.sign_up("bob@example.com", "long enough", None).await.expect("signs up");

@@ -123,7 +123,9 @@ pub(crate) fn email(email: &str) -> Checked<String> {
         (1..=64).contains(&local.len())
             && !local.chars().any(|c| c.is_whitespace() || is_control(c) || "\"<>(),:;[]\\".contains(c))
             && domain.contains('.')
-            && domain.split('.').all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'))
+            && domain
+                .split('.')
+                .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'))
     });
     if shaped && email.len() <= 254 { Ok(email) } else { bad("that is no email address") }
 }
@@ -133,11 +135,7 @@ pub(crate) fn password(password: &str) -> Checked<()> {
     if password.chars().any(is_control) {
         return bad("a password contains no control characters");
     }
-    if (7..=200).contains(&password.chars().count()) {
-        Ok(())
-    } else {
-        bad("a password has 7 to 200 characters")
-    }
+    if (7..=200).contains(&password.chars().count()) { Ok(()) } else { bad("a password has 7 to 200 characters") }
 }
 
 /// A client's idempotency key. Not trimmed: two keys are one only if equal.
@@ -193,11 +191,7 @@ pub(crate) fn search(search: Option<&str>) -> Checked<String> {
 
 /// How many rows.
 pub(crate) fn first(first: i32) -> Checked<i32> {
-    if (1..=LARGEST_PAGE).contains(&first) {
-        Ok(first)
-    } else {
-        bad(format!("first is between 1 and {LARGEST_PAGE}"))
-    }
+    if (1..=LARGEST_PAGE).contains(&first) { Ok(first) } else { bad(format!("first is between 1 and {LARGEST_PAGE}")) }
 }
 
 /// The version a reader wants to see.
@@ -263,7 +257,8 @@ mod tests {
         let money = |amount, currency: &str| Money { amount, currency: currency.into() };
         assert_eq!(price(&money(1, "gbp")), Ok(money(1, "GBP")));
         assert!(price(&money(LARGEST_INT, "GBP")).is_ok());
-        for wrong in [money(0, "GBP"), money(-1, "GBP"), money(LARGEST_INT + 1, "GBP"), money(1, "£"), money(1, "GB1")] {
+        for wrong in [money(0, "GBP"), money(-1, "GBP"), money(LARGEST_INT + 1, "GBP"), money(1, "£"), money(1, "GB1")]
+        {
             assert!(price(&wrong).is_err(), "{wrong:?}");
         }
     }

@@ -70,12 +70,7 @@ impl TryFrom<query::Product> for Product {
     type Error = ApiError;
 
     fn try_from(product: query::Product) -> Result<Self, ApiError> {
-        Ok(Self {
-            sku: product.sku,
-            name: product.name,
-            price: money(product.price)?,
-            available: product.available,
-        })
+        Ok(Self { sku: product.sku, name: product.name, price: money(product.price)?, available: product.available })
     }
 }
 

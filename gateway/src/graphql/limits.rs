@@ -218,7 +218,9 @@ mod tests {
 
     #[test]
     fn a_long_document_is_refused_before_it_is_parsed() {
-        assert!(verdict(&format!("{{ me {{ {} }} }}", "id ".repeat(100_000))).is_err_and(|why| why.contains("too long")));
+        assert!(
+            verdict(&format!("{{ me {{ {} }} }}", "id ".repeat(100_000))).is_err_and(|why| why.contains("too long"))
+        );
     }
 
     #[test]
@@ -242,9 +244,7 @@ mod tests {
     #[test]
     fn what_people_write_is_admitted() {
         assert_eq!(verdict("{ me { id } }"), Ok(()));
-        let aliases: String = (0..25)
-            .map(|n| format!("o{n}: order(id: \"{n}\") {{ ...F }} "))
-            .collect();
+        let aliases: String = (0..25).map(|n| format!("o{n}: order(id: \"{n}\") {{ ...F }} ")).collect();
         let fragment = "fragment F on Order { id lines { sku unitPrice { amount } } timeline { at } }";
         assert_eq!(verdict(&format!("{{ {aliases} }} {fragment}")), Ok(()));
     }

@@ -36,7 +36,8 @@ impl Query {
         #[graphql(desc = "How many, 1 to 100.", default_with = "Some(PRODUCTS)")] first: Option<i32>,
         #[graphql(desc = "The cursor to go on behind.")] after: Option<String>,
     ) -> Result<Connection<ProductObject>, ApiError> {
-        let page = api(ctx)?.products(caller(ctx)?, search.as_deref(), first.unwrap_or(PRODUCTS), after.as_deref()).await?;
+        let page =
+            api(ctx)?.products(caller(ctx)?, search.as_deref(), first.unwrap_or(PRODUCTS), after.as_deref()).await?;
         Ok(page.into())
     }
 
@@ -75,7 +76,8 @@ impl Query {
         #[graphql(desc = "The cursor to go on behind.")] after: Option<String>,
         #[graphql(desc = "Only those that stand here.")] status: Option<OrderStatus>,
     ) -> Result<Connection<OrderObject>, ApiError> {
-        let page = api(ctx)?.orders(caller(ctx)?, first.unwrap_or(ROWS), after.as_deref(), status.map(Into::into)).await?;
+        let page =
+            api(ctx)?.orders(caller(ctx)?, first.unwrap_or(ROWS), after.as_deref(), status.map(Into::into)).await?;
         Ok(page.into())
     }
 

@@ -196,13 +196,18 @@ async fn the_catalogue_is_open_to_everybody_and_the_rest_is_not() {
 async fn only_operators_run_the_shop() {
     let fixture = Fixture::new().await;
     let (ada, operator) = (ada(&fixture).await, operator(&fixture).await);
-    let adjust = "mutation($delta: Int!) { adjustStock(sku: \"a\", delta: $delta, idempotencyKey: \"k\") { sku available } }";
+    let adjust =
+        "mutation($delta: Int!) { adjustStock(sku: \"a\", delta: $delta, idempotencyKey: \"k\") { sku available } }";
     assert_eq!(codes(&run(&fixture, ada.clone(), adjust, json!({ "delta": 5 })).await), ["FORBIDDEN"]);
     let done = run(&fixture, operator.clone(), adjust, json!({ "delta": 5 })).await;
     assert_eq!(done["data"]["adjustStock"], json!({ "sku": "A", "available": 12 }));
     assert_eq!(codes(&run(&fixture, operator.clone(), adjust, json!({ "delta": -8 })).await), ["OUT_OF_STOCK"]);
-    assert_eq!(codes(&run(&fixture, operator, adjust, json!({ "delta": 2_147_483_648_i64 })).await), ["BAD_USER_INPUT"]);
-    let for_another = "mutation { placeOrder(input: { customer: \"17850\", lines: [{ sku: \"A\", quantity: 1 }] }) { id } }";
+    assert_eq!(
+        codes(&run(&fixture, operator, adjust, json!({ "delta": 2_147_483_648_i64 })).await),
+        ["BAD_USER_INPUT"]
+    );
+    let for_another =
+        "mutation { placeOrder(input: { customer: \"17850\", lines: [{ sku: \"A\", quantity: 1 }] }) { id } }";
     assert_eq!(codes(&run(&fixture, ada, for_another, json!({})).await), ["FORBIDDEN"]);
 }
 
@@ -229,7 +234,10 @@ async fn an_order_is_placed_with_a_token_and_never_with_a_card_s_number() {
     let Caller::Account(account) = ada else { unreachable!("logged in") };
     assert_eq!(sent.command_id, format!("{}/placeOrder/k1", account.id));
     assert_eq!((sent.customer_id.as_str(), sent.customer_email.as_str()), (account.id.as_str(), "ada@example.com"));
-    assert_eq!(sent.lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect::<Vec<_>>(), [("B", 4), ("85123", 2)]);
+    assert_eq!(
+        sent.lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect::<Vec<_>>(),
+        [("B", 4), ("85123", 2)]
+    );
     assert_eq!(sent.card.as_ref().map(|card| (card.token.as_str(), card.last4.as_str())), Some(("tok_1", "4242")));
     assert_eq!(shop.tokenized, ["4242424242424242"]);
 }
@@ -249,7 +257,10 @@ async fn an_operator_places_for_an_account_or_for_a_reference() {
     let slip = run(&fixture, operator.clone(), place, json!({ "customer": "adda@example.com" })).await;
     assert_eq!(codes(&slip), ["NOT_FOUND"]);
     for wrong in ["", "a\u{0}b", &"x".repeat(65)] {
-        assert_eq!(codes(&run(&fixture, operator.clone(), place, json!({ "customer": wrong })).await), ["BAD_USER_INPUT"]);
+        assert_eq!(
+            codes(&run(&fixture, operator.clone(), place, json!({ "customer": wrong })).await),
+            ["BAD_USER_INPUT"]
+        );
     }
 }
 
@@ -293,7 +304,8 @@ async fn an_amount_beyond_an_int_is_an_error_and_a_count_beyond_is_the_largest()
 #[tokio::test]
 async fn a_session_tells_who_it_is() {
     let fixture = Fixture::new().await;
-    let log_in = "mutation { logIn(email: \"operator@example.com\", password: \"orderly\") { token account { email role } } }";
+    let log_in =
+        "mutation { logIn(email: \"operator@example.com\", password: \"orderly\") { token account { email role } } }";
     let session = anonymous(&fixture, log_in).await;
     assert_eq!(session["data"]["logIn"]["account"], json!({ "email": "operator@example.com", "role": "operator" }));
     assert_eq!(session["data"]["logIn"]["token"].as_str().map(str::len), Some(64));

@@ -16,7 +16,10 @@ async fn send(router: &Router, request: Request<Body>) -> (u16, Value) {
 }
 
 fn posted(body: impl Into<Body>) -> Request<Body> {
-    Request::post("/graphql").header(CONTENT_TYPE, "application/json; charset=utf-8").body(body.into()).expect("a request")
+    Request::post("/graphql")
+        .header(CONTENT_TYPE, "application/json; charset=utf-8")
+        .body(body.into())
+        .expect("a request")
 }
 
 fn query(text: &str) -> String {

@@ -173,14 +173,14 @@ impl Bus for RedisBus {
         let script = shared.scripts.settled.key(keys::partition(stream, partition));
         let answer: Option<Vec<String>> = shared.link.invoke(&mut live, &script).await?;
         let answer = match answer {
-            Some(answer) => answer,
-            // Nobody has published, or what was published is gone.
             None if declared.is_empty() => return Ok(None),
-            None => return Err(BusError::Reborn),
+            answer => answer.unwrap_or_default(),
         };
-        let (last, groups) = answer.split_first().ok_or_else(|| BusError::Broken("no last id".into()))?;
+        let (last, groups) = answer.split_first().map_or(("0-0", &[][..]), |(last, rest)| (last.as_str(), rest));
         let groups: Vec<_> = groups.chunks_exact(3).collect();
         if !declared.iter().all(|declared| groups.iter().any(|group| group[0] == *declared)) {
+            tracing::warn!(stream, partition, "Redis has lost a stream or a group: it is made again");
+            shared.make(&mut live).await?;
             return Err(BusError::Reborn);
         }
         let mut settled: Position = last.parse()?;

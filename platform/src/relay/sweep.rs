@@ -49,11 +49,15 @@ impl Relay {
                 let position: Position = row.position.parse()?;
                 let stream: Arc<str> = row.stream.as_str().into();
                 let partition = u32::try_from(row.partition).unwrap_or(0);
-                newest.entry((stream.clone(), partition)).and_modify(|newest| *newest = position.max(*newest)).or_insert(position);
+                newest
+                    .entry((stream.clone(), partition))
+                    .and_modify(|newest| *newest = position.max(*newest))
+                    .or_insert(position);
                 marks.published(outlet.table, stream, partition, Mark { id: row.id, position }, true);
             }
         }
-        let newest: Vec<_> = newest.into_iter().map(|((stream, partition), position)| (stream, partition, position)).collect();
+        let newest: Vec<_> =
+            newest.into_iter().map(|((stream, partition), position)| (stream, partition, position)).collect();
         let lost = self.bus.lost_since(known, &newest).await?;
         if !lost && known == Some(incarnation.as_str()) {
             return Ok((incarnation, marks));
@@ -64,7 +68,9 @@ impl Relay {
                 let forgotten = outbox::forget_positions(&mut tx, outlet.table, partitions).await?;
                 if forgotten > 0 {
                     tracing::warn!(
-                        service = self.spec.name, table = outlet.table, rows = forgotten,
+                        service = self.spec.name,
+                        table = outlet.table,
+                        rows = forgotten,
                         "the broker may have lost messages; publishing them again"
                     );
                 }

@@ -52,7 +52,7 @@ pub(crate) struct Letter {
     pub(crate) stream: Arc<str>,
     pub(crate) body: Arc<str>,
     /// Set if this is a redrive.
-    pub(crate) parked: Option<Parked>,
+    pub(crate) parked: Option<Box<Parked>>,
 }
 
 /// What has to be acked once the item is settled.
@@ -93,9 +93,16 @@ impl<S: Service> Item<S> {
                 (Letter::of(&envelope, delivery.stream.clone(), body, None), intake)
             }
             Err(Malformed(reason)) => {
-                let line = (format!("unreadable:{}.{}", delivery.stream, delivery.partition), delivery.position.to_string());
-                let letter =
-                    Letter { line, sequence: 1, id: String::new(), stream: delivery.stream.clone(), body, parked: None };
+                let line =
+                    (format!("unreadable:{}.{}", delivery.stream, delivery.partition), delivery.position.to_string());
+                let letter = Letter {
+                    line,
+                    sequence: 1,
+                    id: String::new(),
+                    stream: delivery.stream.clone(),
+                    body,
+                    parked: None,
+                };
                 (letter, Intake::Malformed(reason))
             }
         };
@@ -111,7 +118,7 @@ impl<S: Service> Item<S> {
             Err(Malformed(reason)) => (String::new(), Intake::Malformed(reason)),
         };
         let line = (parked.source.clone(), parked.subject.clone());
-        let letter = Letter { line, sequence: parked.sequence, id, stream, body, parked: Some(parked) };
+        let letter = Letter { line, sequence: parked.sequence, id, stream, body, parked: Some(Box::new(parked)) };
         Self { origin: Origin::Message(letter), intake, receipts, is_answer: false }
     }
 
@@ -160,22 +167,24 @@ impl<S: Service> Item<S> {
         }
     }
 
-    /// Turns a message into one that shall be parked. A timer is not parked: its
-    /// row is still there, and the sweep will set it again. What has failed
-    /// already comes back as an error.
-    pub(crate) fn fail(mut self, cause: &str) -> Result<Self, Self> {
+    /// Whether it can be parked: a message that has not failed already. A timer is
+    /// not parked: its row is still there, and the sweep will set it again.
+    pub(crate) const fn can_be_parked(&self) -> bool {
         match (&self.origin, &self.intake) {
-            (Origin::Message(_), Intake::Failed(_)) | (Origin::Command { .. } | Origin::Timer(_), _) => Err(self),
-            (Origin::Message(_), _) => {
-                self.intake = Intake::Failed(cause.to_owned());
-                Ok(self)
-            }
+            (Origin::Message(_), Intake::Failed(_)) | (Origin::Command { .. } | Origin::Timer(_), _) => false,
+            (Origin::Message(_), Intake::Input(_) | Intake::Ignored | Intake::Malformed(_)) => true,
         }
+    }
+
+    /// Turns a message into one that shall be parked.
+    pub(crate) fn fail(mut self, cause: &str) -> Self {
+        self.intake = Intake::Failed(cause.to_owned());
+        self
     }
 }
 
 impl Letter {
-    fn of(envelope: &Envelope, stream: Arc<str>, body: Arc<str>, parked: Option<Parked>) -> Self {
+    fn of(envelope: &Envelope, stream: Arc<str>, body: Arc<str>, parked: Option<Box<Parked>>) -> Self {
         Self {
             line: (envelope.source.clone(), envelope.subject.clone()),
             sequence: envelope.sequence,

@@ -124,7 +124,9 @@ impl<S: Service> Parts<S> {
         let moved: Vec<_> = ledger
             .moved
             .iter()
-            .map(|(line, from)| (line.clone(), *from, ledger.progress.get(line).map_or(*from, |progress| progress.last)))
+            .map(|(line, from)| {
+                (line.clone(), *from, ledger.progress.get(line).map_or(*from, |progress| progress.last))
+            })
             .filter(|(_, from, to)| to > from)
             .collect();
         inbox::save(&mut tx, &moved).await?;
@@ -148,15 +150,11 @@ impl<S: Service> Parts<S> {
         })
     }
 
-    fn decide_item(
-        &self,
-        batch: &mut S::Batch,
-        ledger: &mut Ledger<S>,
-        item: &Item<S>,
-        moment: Moment,
-    ) -> Verdict<S> {
+    fn decide_item(&self, batch: &mut S::Batch, ledger: &mut Ledger<S>, item: &Item<S>, moment: Moment) -> Verdict<S> {
         match &item.origin {
-            Origin::Command { id, fingerprint, .. } => self.decide_command(batch, ledger, item, id, fingerprint, moment),
+            Origin::Command { id, fingerprint, .. } => {
+                self.decide_command(batch, ledger, item, id, fingerprint, moment)
+            }
             Origin::Message(letter) => self.decide_letter(batch, ledger, item, letter, moment),
             Origin::Timer(timer) => {
                 let Intake::Input(input) = &item.intake else { return Verdict::Settled };
@@ -286,16 +284,17 @@ impl<S: Service> Ledger<S> {
     }
 
     fn park(&mut self, letter: &Letter, state: State, error: Option<&str>, next_due: Option<i64>, moment: Moment) {
-        let mut errors: Vec<String> = letter
-            .parked
-            .as_ref()
-            .and_then(|parked| serde_json::from_str(&parked.errors).ok())
-            .unwrap_or_default();
+        let mut errors: Vec<String> =
+            letter.parked.as_ref().and_then(|parked| serde_json::from_str(&parked.errors).ok()).unwrap_or_default();
         errors.extend(error.map(str::to_owned));
         if state != State::Behind {
             tracing::warn!(
-                source = letter.line.0, subject = letter.line.1, sequence = letter.sequence,
-                state = state.as_str(), error, "message parked"
+                source = letter.line.0,
+                subject = letter.line.1,
+                sequence = letter.sequence,
+                state = state.as_str(),
+                error,
+                "message parked"
             );
         }
         self.parked.push(Parked {
@@ -339,7 +338,12 @@ impl<S: Service> Item<S> {
 }
 
 fn redrive_now(source: &str, subject: &str, moment: Moment) -> Timer {
-    Timer { subject: subject.to_owned(), kind: format!("{}{source}", crate::delay_queue::REDRIVE), attempt: 0, due: moment.now }
+    Timer {
+        subject: subject.to_owned(),
+        kind: format!("{}{source}", crate::delay_queue::REDRIVE),
+        attempt: 0,
+        due: moment.now,
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

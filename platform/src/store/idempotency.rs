@@ -72,11 +72,7 @@ pub async fn load<R: DeserializeOwned>(
 ///
 /// # Errors
 /// As the store answers.
-pub async fn save<R: Serialize>(
-    tx: &mut Tx,
-    results: &[(String, Stored<R>)],
-    now: Millis,
-) -> Result<(), StoreError> {
+pub async fn save<R: Serialize>(tx: &mut Tx, results: &[(String, Stored<R>)], now: Millis) -> Result<(), StoreError> {
     if results.is_empty() {
         return Ok(());
     }

@@ -72,18 +72,14 @@ struct ProgressRow {
 ///
 /// # Errors
 /// As the store answers.
-pub async fn load(
-    tx: &mut Tx,
-    lines: impl IntoIterator<Item = &Line>,
-) -> Result<HashMap<Line, Progress>, StoreError> {
+pub async fn load(tx: &mut Tx, lines: impl IntoIterator<Item = &Line>) -> Result<HashMap<Line, Progress>, StoreError> {
     let mut keys: Vec<_> = lines.into_iter().collect();
     keys.sort_unstable();
     keys.dedup();
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let args: Vec<_> =
-        keys.iter().map(|(source, subject)| json!({ "source": source, "subject": subject })).collect();
+    let args: Vec<_> = keys.iter().map(|(source, subject)| json!({ "source": source, "subject": subject })).collect();
     let rows: Vec<ProgressRow> = tx
         .fetch(
             "SELECT r.value->>'source' AS source, r.value->>'subject' AS subject,
@@ -101,22 +97,33 @@ pub async fn load(
         .collect())
 }
 
-/// Writes how far lines have come. Never backwards: a batch decided on an older
-/// reading is a conflict.
+/// Writes how far lines have come, as (line, from, to). Never backwards, and only
+/// from where the line was read: a batch decided on an older reading is a conflict.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] if a line was moved by somebody else meanwhile.
 pub async fn save(tx: &mut Tx, moved: &[(Line, i64, i64)]) -> Result<(), StoreError> {
-    let rows: Vec<_> = moved
-        .iter()
-        .map(|((source, subject), from, to)| json!({ "source": source, "subject": subject, "from": from, "to": to }))
-        .collect();
+    let rows = |new: bool| -> Vec<_> {
+        moved
+            .iter()
+            .filter(|(_, from, _)| (*from == 0) == new)
+            .map(
+                |((source, subject), from, to)| json!({ "source": source, "subject": subject, "from": from, "to": to }),
+            )
+            .collect()
+    };
+    // A line that has appeared since it was read breaks the key: a conflict, too.
     tx.execute_each(
         "INSERT INTO inbox (source, subject, last)
-         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'to' AS BIGINT)
-         FROM json_each($1) AS r WHERE true
-         ON CONFLICT (source, subject) DO UPDATE SET last = excluded.last WHERE inbox.last < excluded.last",
-        &rows,
+         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'to' AS BIGINT) FROM json_each($1) AS r",
+        &rows(true),
+    )
+    .await?;
+    tx.execute_each(
+        "UPDATE inbox SET last = CAST(r.value->>'to' AS BIGINT) FROM json_each($1) AS r
+         WHERE inbox.source = r.value->>'source' AND inbox.subject = r.value->>'subject'
+           AND inbox.last = CAST(r.value->>'from' AS BIGINT) AND CAST(r.value->>'to' AS BIGINT) > inbox.last",
+        &rows(false),
     )
     .await
 }

@@ -216,8 +216,11 @@ pub async fn retries(db: &Db, before: Millis) -> Result<Vec<Parked>, StoreError>
 /// # Errors
 /// As the store answers.
 pub async fn dead_letters(db: &Db) -> Result<Vec<Parked>, StoreError> {
-    db.read(format!("SELECT {COLUMNS} FROM parked AS p WHERE p.state = 'DEAD' AND $1 <> '' ORDER BY p.parked_at"), &[0; 0])
-        .await
+    db.read(
+        format!("SELECT {COLUMNS} FROM parked AS p WHERE p.state = 'DEAD' AND $1 <> '' ORDER BY p.parked_at"),
+        &[0; 0],
+    )
+    .await
 }
 
 #[cfg(test)]

@@ -54,7 +54,10 @@ pub async fn audit(tx: &mut Tx) -> Result<Vec<Finding>, StoreError> {
         )
         .await?;
     let say = |breaches: Vec<Breach>| {
-        breaches.iter().map(|breach| format!("{}: is {}, should be {}", breach.sku, breach.found, breach.expected)).collect()
+        breaches
+            .iter()
+            .map(|breach| format!("{}: is {}, should be {}", breach.sku, breach.found, breach.expected))
+            .collect()
     };
     Ok(vec![
         Finding { rule: "stock on hand = the sum of its movements", checked, breaches: say(by_movements) },

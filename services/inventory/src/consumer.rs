@@ -23,7 +23,9 @@ fn on_reserve_stock(command: ReserveStock) -> Result<Request, Malformed> {
     if command.lines.is_empty() || command.lines.iter().any(|line| line.quantity < 1) {
         return Err(Malformed("a reservation of nothing".to_owned()));
     }
-    Ok(Request::Reserve(command.lines.into_iter().map(|LineRequest { sku, quantity }| Line { sku, quantity }).collect()))
+    Ok(Request::Reserve(
+        command.lines.into_iter().map(|LineRequest { sku, quantity }| Line { sku, quantity }).collect(),
+    ))
 }
 
 fn on_release_stock(_: ReleaseStock) -> Request {

@@ -176,9 +176,7 @@ pub fn decide(
         (None, Request::Commit) => Err(Illegal { request: "commit", state: "never made" }),
         (Some(Reservation::Refused), Request::Commit) => Err(Illegal { request: "commit", state: "refused" }),
         (Some(Reservation::Released), Request::Commit) => Err(Illegal { request: "commit", state: "released" }),
-        (Some(Reservation::Committed(_)), Request::Release) => {
-            Err(Illegal { request: "release", state: "committed" })
-        }
+        (Some(Reservation::Committed(_)), Request::Release) => Err(Illegal { request: "release", state: "committed" }),
     }
 }
 
@@ -187,11 +185,7 @@ fn reserve(lines: &[Line], level: impl Fn(&str) -> Option<Level>) -> Decision {
         .iter()
         .filter_map(|line| {
             let available = level(&line.sku).map_or(0, Level::available);
-            (available < line.quantity).then(|| Shortage {
-                sku: line.sku.clone(),
-                requested: line.quantity,
-                available,
-            })
+            (available < line.quantity).then(|| Shortage { sku: line.sku.clone(), requested: line.quantity, available })
         })
         .collect();
     if shortages.is_empty() {

@@ -41,7 +41,9 @@ impl Server for InventoryServer {
         text::line("name", &request.name, 200).map_err(Failure::from)?;
         text::currency(&price.currency).map_err(Failure::from)?;
         if !(1..=i64::from(i32::MAX)).contains(&price.amount) {
-            return Err(Failure::from(Rejection::bad_input("price must be between 1 and 2147483647 minor units")).into());
+            return Err(
+                Failure::from(Rejection::bad_input("price must be between 1 and 2147483647 minor units")).into()
+            );
         }
         let input = Input::Upsert {
             sku: request.sku.clone(),

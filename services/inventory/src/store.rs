@@ -88,19 +88,21 @@ impl Batch {
     }
 
     pub(crate) fn set_reservation(&mut self, order_id: &str, next: Reservation) {
-        self.reservations
-            .entry(order_id.to_owned())
-            .and_modify(|slot| slot.set(next.clone()))
-            .or_insert(Slot { value: next, version: 0, changed: true });
+        self.reservations.entry(order_id.to_owned()).and_modify(|slot| slot.set(next.clone())).or_insert(Slot {
+            value: next,
+            version: 0,
+            changed: true,
+        });
     }
 
     /// Changes a product, or adds one with nothing in stock.
     pub(crate) fn set_product(&mut self, product: ProductRow) {
         self.stock.entry(product.sku.clone()).or_insert(Slot { value: Level::default(), version: 0, changed: true });
-        self.products
-            .entry(product.sku.clone())
-            .and_modify(|slot| slot.set(product.clone()))
-            .or_insert(Slot { value: product, version: 0, changed: true });
+        self.products.entry(product.sku.clone()).and_modify(|slot| slot.set(product.clone())).or_insert(Slot {
+            value: product,
+            version: 0,
+            changed: true,
+        });
     }
 
     /// The levels that this batch has changed.
@@ -170,9 +172,10 @@ pub(crate) async fn load(
 /// Saves what changed. New rows are plain inserts: if another replica was faster,
 /// the key is taken, which is a conflict. Changed rows test the loaded version.
 pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), StoreError> {
-    let (new, changed) = rows(&batch.products, |sku, product| {
-        json!({ "sku": sku, "name": product.name, "price": product.price, "currency": product.currency })
-    });
+    let (new, changed) = rows(
+        &batch.products,
+        |sku, product| json!({ "sku": sku, "name": product.name, "price": product.price, "currency": product.currency }),
+    );
     tx.execute_each(
         "INSERT INTO products (sku, name, price, currency, version)
          SELECT r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT), r.value->>'currency', 1

@@ -86,7 +86,10 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<(Vec<Finding>, Vec<Standi
                     row.id,
                     order.status,
                     order.version,
-                    folded.map_or_else(|| "nothing".to_owned(), |order| format!("{:?} at version {}", order.status, order.version)),
+                    folded.map_or_else(
+                        || "nothing".to_owned(),
+                        |order| format!("{:?} at version {}", order.status, order.version)
+                    ),
                 )),
                 Err(malformed) => folds.push(format!("{}: {malformed}", row.id)),
             }

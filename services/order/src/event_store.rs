@@ -25,7 +25,7 @@ pub(crate) fn fold<'a>(envelopes: impl Iterator<Item = &'a str>) -> Result<Optio
 /// The domain event in an envelope of `/order`.
 pub(crate) fn event(envelope: &Envelope) -> Result<Event, Malformed> {
     Ok(match envelope.short_kind() {
-        "OrderPlaced" => Event::Placed(placed(envelope.payload()?)),
+        "OrderPlaced" => Event::Placed(Box::new(placed(envelope.payload()?))),
         "OrderAwaitingPayment" => Event::AwaitingPayment,
         "OrderRejected" => {
             let contract::OrderRejected { reason } = envelope.payload()?;

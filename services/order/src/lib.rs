@@ -242,7 +242,7 @@ impl Orders {
             card: place.card.clone(),
             address: place.address.clone(),
         };
-        advance(batch, &place.id, &OrderInput::Place(placed), moment.now).map(Outcome::Done)
+        advance(batch, &place.id, &OrderInput::Place(Box::new(placed)), moment.now).map(Outcome::Done)
     }
 }
 

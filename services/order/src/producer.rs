@@ -88,9 +88,7 @@ pub(crate) fn command(id: &str, order: &Order, command: &Command) -> Outgoing {
             id,
             &AuthorisePayment { attempt: *attempt, amount: Some(total(order)), card: Some(card(offered)) },
         ),
-        Command::CapturePayment { attempt } => {
-            Outgoing::new(TO_PAYMENT, id, id, &CapturePayment { attempt: *attempt })
-        }
+        Command::CapturePayment { attempt } => Outgoing::new(TO_PAYMENT, id, id, &CapturePayment { attempt: *attempt }),
         Command::VoidPayment { attempt } => Outgoing::new(TO_PAYMENT, id, id, &VoidPayment { attempt: *attempt }),
     }
 }

@@ -9,8 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 
-const HEADER: &str =
-    "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
 fn read(rows: &str) -> Parsed {
     parse(format!("{HEADER}{rows}").as_bytes()).unwrap()
@@ -18,17 +17,11 @@ fn read(rows: &str) -> Parsed {
 
 fn reasons(parsed: &Parsed) -> Vec<(u64, String)> {
     let lines = 0..parsed.rows + 100;
-    lines
-        .filter_map(|line| Some((line, parsed.rejects.get(line)?.reason.to_string())))
-        .collect()
+    lines.filter_map(|line| Some((line, parsed.rejects.get(line)?.reason.to_string()))).collect()
 }
 
 fn line(sku: &str, quantity: i64, rows: &[u64]) -> Line {
-    Line {
-        sku: sku.into(),
-        quantity,
-        rows: rows.to_vec(),
-    }
+    Line { sku: sku.into(), quantity, rows: rows.to_vec() }
 }
 
 /// Every row once: in an invoice or rejected. And the products hold the same rows.
@@ -39,11 +32,7 @@ fn assert_accounted(parsed: &Parsed) {
     assert_eq!(once.len(), sold.len(), "a row is in two lines");
     assert_eq!(parsed.rows, sold.len() as u64 + parsed.rejects.len());
     assert!(once.iter().all(|line| parsed.rejects.get(*line).is_none()));
-    let stocked: Vec<u64> = parsed
-        .products
-        .iter()
-        .flat_map(|p| p.rows.clone())
-        .collect();
+    let stocked: Vec<u64> = parsed.products.iter().flat_map(|p| p.rows.clone()).collect();
     assert_eq!(stocked.len(), sold.len());
     assert_eq!(stocked.into_iter().collect::<BTreeSet<_>>(), once);
 }
@@ -57,22 +46,11 @@ fn rows_of_a_number_become_an_invoice_and_rows_of_a_sku_one_line() {
          5001,85123A,HEART HOLDER,4,2010-12-01 08:25:00,2.55,17850,United Kingdom\n",
     );
     assert_eq!(parsed.rows, 4);
-    let [guest, first] = parsed.invoices.as_slice() else {
-        panic!("{:?}", parsed.invoices)
-    };
-    assert_eq!(
-        (guest.number.as_str(), guest.customer.as_str()),
-        ("5002", "guest")
-    );
-    assert_eq!(
-        (first.number.as_str(), first.customer.as_str()),
-        ("5001", "17850")
-    );
+    let [guest, first] = parsed.invoices.as_slice() else { panic!("{:?}", parsed.invoices) };
+    assert_eq!((guest.number.as_str(), guest.customer.as_str()), ("5002", "guest"));
+    assert_eq!((first.number.as_str(), first.customer.as_str()), ("5001", "17850"));
     assert_eq!(first.date.to_string(), "2010-12-01 08:25:00");
-    assert_eq!(
-        first.lines,
-        [line("85123A", 10, &[2, 5]), line("71053", 2, &[3])]
-    );
+    assert_eq!(first.lines, [line("85123A", 10, &[2, 5]), line("71053", 2, &[3])]);
     let needed: Vec<_> = needed_stock(&parsed.invoices).into_iter().collect();
     assert_eq!(needed, [("71053", 3), ("85123A", 10)]);
     assert_accounted(&parsed);
@@ -89,10 +67,7 @@ fn price_and_name_are_the_last_seen_by_date_not_by_place() {
          6,D4,,1,2011-02-01 10:00:00,2.00,1,UK\n\
          9,A1,FROM A REJECTED ROW,0,2011-09-01 10:00:00,9.00,1,UK\n",
     );
-    let seen = parsed
-        .products
-        .iter()
-        .map(|p| (p.sku.as_str(), p.name.as_str(), p.price));
+    let seen = parsed.products.iter().map(|p| (p.sku.as_str(), p.name.as_str(), p.price));
     let expected = [("A1", "NEW NAME", 450), ("B2", "?", 200), ("D4", "D4", 200)];
     assert_eq!(seen.collect::<Vec<_>>(), expected);
     let order: Vec<_> = parsed.invoices.iter().map(|i| i.number.as_str()).collect();
@@ -137,10 +112,7 @@ fn each_kind_of_dirt_has_its_reason_and_its_line() {
         (17, "QUOTE"),
         (18, "CUSTOMER"),
     ];
-    assert_eq!(
-        reasons(&parsed),
-        expected.map(|(line, code)| (line, code.to_owned()))
-    );
+    assert_eq!(reasons(&parsed), expected.map(|(line, code)| (line, code.to_owned())));
     assert_eq!((parsed.rows, parsed.cancellations), (16, 1));
     assert_accounted(&parsed);
 }
@@ -159,9 +131,7 @@ fn latin_1_a_byte_order_mark_and_control_characters_are_understood() {
 
 #[test]
 fn an_invoice_of_500_products_is_taken_and_one_of_501_rejected_whole() {
-    let row = |invoice: u32, sku: usize| {
-        format!("{invoice},S{sku},THING,1,2011-01-01 10:00:00,1.00,1,UK\n")
-    };
+    let row = |invoice: u32, sku: usize| format!("{invoice},S{sku},THING,1,2011-01-01 10:00:00,1.00,1,UK\n");
     let full: String = (0..500).chain(0..20).map(|sku| row(1, sku)).collect();
     let over: String = (0..501).map(|sku| row(2, sku)).collect();
     let parsed = read(&(full + &over));
@@ -184,9 +154,7 @@ fn quantities_that_overflow_together_are_rejected_from_that_row_on() {
 #[test]
 fn every_row_is_accounted_for_however_the_file_is_torn() {
     let chosen = std::env::var("ORDERLY_SEED").ok();
-    let start: u64 = chosen
-        .as_ref()
-        .map_or_else(rand::random, |s| s.parse().unwrap());
+    let start: u64 = chosen.as_ref().map_or_else(rand::random, |s| s.parse().unwrap());
     let rounds = if chosen.is_some() { 1 } else { 300 };
     for seed in (0..rounds).map(|round| start.wrapping_add(round)) {
         eprintln!("seed {seed}");
@@ -203,25 +171,18 @@ fn every_row_is_accounted_for_however_the_file_is_torn() {
         let mut file = Vec::new();
         parsed.rejects.write(&data, &mut file).unwrap();
         let given_back = rows(&file).filter(|row| matches!(row.cells, Cells::Record(_)));
-        assert!(
-            given_back.count() as u64 > parsed.rejects.len(),
-            "seed {seed}"
-        );
+        assert!(given_back.count() as u64 > parsed.rejects.len(), "seed {seed}");
     }
 }
 
 fn some_row(random: &mut StdRng) -> String {
-    let any =
-        |random: &mut StdRng, from: &[&str]| from[random.random_range(0..from.len())].to_owned();
+    let any = |random: &mut StdRng, from: &[&str]| from[random.random_range(0..from.len())].to_owned();
     let cells = [
         any(random, &["1", "2", "3", "C4", "A5", "536365.0"]),
         any(random, &["A1", "b2", "POST", "85123A", " C3 "]),
         any(random, &["TEA SET", "?", "\"CUPS, BLUE\"", "CAFÉ"]),
         any(random, &["1", "12", "-3", "2147483647", "1.0"]),
-        any(
-            random,
-            &["2010-12-01 08:26:00", "12/1/2010 8:26", "12/1/10 8:26"],
-        ),
+        any(random, &["2010-12-01 08:26:00", "12/1/2010 8:26", "12/1/10 8:26"]),
         any(random, &["2.55", "0.001", "1e3", "21474836.47", "4"]),
         any(random, &["17850.0", "", "0.0", "17850"]),
         any(random, &["United Kingdom", "EIRE"]),

@@ -91,6 +91,23 @@ async fn a_restart_goes_on_behind_what_was_acked() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_settled_leaves_the_file() -> Result<()> {
+    let home = Home::new()?;
+    home.life(&["0", "1", "2"]).await?;
+    let bus = home.open().await?;
+    for group in ["a", "b"] {
+        let mut reader = subscribe(&bus, group, EVENTS, &[0]).await?;
+        let heard = take(&mut reader, 2).await?;
+        ack(&bus, group, &heard).await?;
+    }
+    bus.close().await?;
+    let mut file = SqliteConnection::connect(&format!("sqlite:{}", home.path().display())).await?;
+    let left: Vec<String> = sqlx::query_scalar("SELECT body FROM entry").fetch_all(&mut file).await?;
+    assert_eq!(left, ["2"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn it_is_written_soon_without_being_closed() -> Result<()> {
     let (home, copy) = (Home::new()?, Home::new()?);
     let bus = home.open().await?;

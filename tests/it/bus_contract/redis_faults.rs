@@ -73,6 +73,48 @@ async fn nothing_is_settled_on_an_emptied_redis() -> Result<()> {
     Ok(())
 }
 
+/// Part of the memory gone is the memory gone: the epoch changes with it.
+#[tokio::test]
+async fn a_group_that_was_destroyed_is_a_loss() -> Result<()> {
+    let fixture = OnRedis::open().await?;
+    let bus = fixture.declared().await?;
+    let known = bus.incarnation().await?;
+    publish(&bus, &entries(EVENTS, 0, 0..3)).await?;
+    let mut a = subscribe(&bus, "a", EVENTS, &[0]).await?;
+    let heard = take(&mut a, 3).await?;
+    ack(&bus, "a", &heard).await?;
+    let mut hand = by_hand(&fixture).await?;
+    redis::cmd("XGROUP").arg(("DESTROY", format!("{EVENTS}.0"), "b")).query_async::<()>(&mut hand).await?;
+    assert!(matches!(bus.settled(EVENTS, 0).await, Err(BusError::Reborn)), "b has not heard it");
+    assert!(matches!(bus.publish(&known, &[]).await, Err(BusError::Reborn)));
+    assert!(bus.lost_since(Some(&known), &[]).await?);
+    assert_eq!(bus.settled(EVENTS, 0).await?, None);
+    let mut b = subscribe(&bus, "b", EVENTS, &[0]).await?;
+    assert_eq!(bodies(&take(&mut b, 3).await?), ["0", "1", "2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_was_deleted_is_noticed_by_its_reader() -> Result<()> {
+    let fixture = OnRedis::open().await?;
+    let bus = fixture.declared().await?;
+    let known = bus.incarnation().await?;
+    publish(&bus, &entries(EVENTS, 0, ["lost"])).await?;
+    let mut reader = subscribe(&bus, "a", EVENTS, &[1, 0]).await?;
+    take(&mut reader, 1).await?;
+    let reading = tokio::spawn(async move { take(&mut reader, 1).await });
+    let mut hand = by_hand(&fixture).await?;
+    redis::cmd("DEL").arg(format!("{EVENTS}.0")).query_async::<()>(&mut hand).await?;
+    until("the publishers are told", PATIENCE, async || match bus.publish(&known, &[]).await {
+        Err(BusError::Reborn) => Ok(Some(())),
+        answer => Ok(answer.map(|_| None)?),
+    })
+    .await?;
+    publish(&bus, &entries(EVENTS, 0, ["said again"])).await?;
+    assert_eq!(bodies(&reading.await??), ["said again"]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_redis_that_died_is_unreachable_and_then_reborn() -> Result<()> {
     let (server, fixture, bus) = private(Persistence::None).await?;

@@ -26,6 +26,9 @@ pub(crate) enum Phase {
 /// A message by who hears it and what it is.
 pub(crate) type Step = (String, String);
 
+/// Where a delivery stands: group, stream, partition, position.
+type Place = (String, Arc<str>, u32, Position);
+
 /// What shall go wrong.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
@@ -42,7 +45,7 @@ struct State {
     plan: Plan,
     heard: Mutex<BTreeSet<Step>>,
     /// What stands at a position, for the time of its ack.
-    delivered: Mutex<HashMap<(String, Arc<str>, u32, Position), String>>,
+    delivered: Mutex<HashMap<Place, String>>,
     fired: AtomicBool,
     crashed: watch::Sender<bool>,
 }
@@ -92,7 +95,9 @@ impl State {
 fn kind(body: &str) -> String {
     match Envelope::parse(body) {
         Ok(envelope) => envelope.short_kind().to_owned(),
-        Err(_) => serde_json::from_str::<Timer>(body).map_or_else(|_| "?".to_owned(), |timer| format!("timer {}", timer.kind)),
+        Err(_) => {
+            serde_json::from_str::<Timer>(body).map_or_else(|_| "?".to_owned(), |timer| format!("timer {}", timer.kind))
+        }
     }
 }
 
@@ -193,10 +198,11 @@ impl Subscription for FaultSubscription {
             if self.state.is_the_step(&self.group, &kind, Phase::Before) {
                 self.state.crash().await;
             }
-            self.state.delivered.lock().expect("no test panics with it").insert(
-                (self.group.clone(), delivery.stream.clone(), delivery.partition, delivery.position),
-                kind,
-            );
+            self.state
+                .delivered
+                .lock()
+                .expect("no test panics with it")
+                .insert((self.group.clone(), delivery.stream.clone(), delivery.partition, delivery.position), kind);
             if self.state.plan.repeat_everything {
                 out.push(delivery.clone());
             }

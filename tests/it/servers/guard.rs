@@ -46,9 +46,7 @@ impl Guarded {
     /// # Errors
     /// The folder cannot be made or `sh` cannot be run.
     pub(crate) fn open(name: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("orderly-{name}-"))
-            .tempdir()?;
+        let folder = tempfile::Builder::new().prefix(&format!("orderly-{name}-")).tempdir()?;
         let mut watchdog = Command::new("sh")
             .args(["-c", WATCH, "orderly-watchdog"])
             .arg(folder.path())
@@ -60,13 +58,7 @@ impl Guarded {
             .context("cannot run sh")?;
         let orders = watchdog.stdin.take();
         // From here on the folder is the watchdog's to remove.
-        Ok(Self {
-            folder: folder.keep(),
-            watchdog,
-            orders,
-            child: None,
-            status: None,
-        })
+        Ok(Self { folder: folder.keep(), watchdog, orders, child: None, status: None })
     }
 
     /// The folder, which exists as long as this value.
@@ -94,16 +86,8 @@ impl Guarded {
         assert!(self.child.is_none(), "already running");
         self.status = None;
         let mut command = Command::new("sh");
-        command
-            .args(["-c", LAUNCH, "sh"])
-            .arg(program)
-            .args(args)
-            .process_group(0);
-        command
-            .stdin(Stdio::piped())
-            .stdout(out)
-            .stderr(err)
-            .current_dir(&self.folder);
+        command.args(["-c", LAUNCH, "sh"]).arg(program).args(args).process_group(0);
+        command.stdin(Stdio::piped()).stdout(out).stderr(err).current_dir(&self.folder);
         configure(&mut command);
         let mut child = command.spawn().context("cannot run sh")?;
         let go = child.stdin.take();
@@ -143,9 +127,7 @@ impl Guarded {
         if let Some(pid) = self.pid() {
             // The built-in of the shell, since a small image has no `kill` program.
             let kill = r#"kill -s "$1" "$2" 2>/dev/null"#;
-            Command::new("sh")
-                .args(["-c", kill, "sh", name, &pid.to_string()])
-                .status()?;
+            Command::new("sh").args(["-c", kill, "sh", name, &pid.to_string()]).status()?;
         }
         Ok(())
     }
@@ -170,10 +152,7 @@ impl Guarded {
     }
 
     fn tell_watchdog(&mut self, line: &str) -> Result<()> {
-        let orders = self
-            .orders
-            .as_mut()
-            .context("the pipe is open until the drop")?;
+        let orders = self.orders.as_mut().context("the pipe is open until the drop")?;
         writeln!(orders, "{line}").context("the watchdog is gone")
     }
 }

@@ -73,12 +73,7 @@ impl PgServer {
         let postgres = program(&["postgres"], &debian_folders(), "postgresql")?;
         let initdb = program(&["initdb"], &debian_folders(), "postgresql")?;
         let process = tokio::task::spawn_blocking(move || create_cluster(&initdb)).await??;
-        let mut own = Own {
-            postgres,
-            port: 0,
-            durability,
-            process: Mutex::new(process),
-        };
+        let mut own = Own { postgres, port: 0, durability, process: Mutex::new(process) };
         let mut tries = 0;
         loop {
             own.port = free_port()?;
@@ -105,19 +100,12 @@ impl PgServer {
             Some((plain, options)) => (plain, format!("?{options}")),
             None => (url, String::new()),
         };
-        let (scheme, rest) = plain
-            .split_once("://")
-            .context("not a URL: ORDERLY_TEST_POSTGRES_URL")?;
+        let (scheme, rest) = plain.split_once("://").context("not a URL: ORDERLY_TEST_POSTGRES_URL")?;
         let (server, database) = rest.split_once('/').unwrap_or((rest, ""));
         Ok(Self {
             server_url: format!("{scheme}://{server}"),
             url_options: options,
-            first_database: if database.is_empty() {
-                "postgres"
-            } else {
-                database
-            }
-            .to_owned(),
+            first_database: if database.is_empty() { "postgres" } else { database }.to_owned(),
             own: None,
         })
     }
@@ -134,12 +122,8 @@ impl PgServer {
         let name = format!("orderly_test_{}_{millis}_{number}", std::process::id());
         let mut connection = PgConnection::connect(&self.url_of(&self.first_database)).await?;
         // template0 has no connections, by which a concurrent CREATE DATABASE would fail.
-        let create = format!(
-            "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
-        );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(create))
-            .execute(&mut connection)
-            .await?;
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await?;
         connection.close().await?;
         Ok(self.url_of(&name))
     }
@@ -179,9 +163,7 @@ impl PgServer {
     }
 
     fn own(&self) -> Result<&Own> {
-        self.own
-            .as_ref()
-            .context("the tests do not own this server")
+        self.own.as_ref().context("the tests do not own this server")
     }
 
     fn url_of(&self, database: &str) -> String {
@@ -191,9 +173,7 @@ impl PgServer {
 
 impl Own {
     fn lock(&self) -> std::sync::MutexGuard<'_, Guarded> {
-        self.process
-            .lock()
-            .expect("no test panics while it holds the process")
+        self.process.lock().expect("no test panics while it holds the process")
     }
 
     /// Starts the server and waits until its own status file says `ready`.
@@ -210,17 +190,13 @@ impl Own {
         )?;
         until("Postgres starts", PATIENCE, async || {
             if let Some(status) = self.lock().exited()? {
-                bail!(
-                    "Postgres ended with {status}:\n{}",
-                    tail(&folder.join("log"), 20)
-                );
+                bail!("Postgres ended with {status}:\n{}", tail(&folder.join("log"), 20));
             }
             let pid = self.lock().pid().unwrap_or_default().to_string();
             let text = std::fs::read_to_string(&status_file).unwrap_or_default();
             let mut lines = text.lines();
             // Line 1 is the process, line 8 its state. The file of a killed server names another.
-            let ready = lines.next() == Some(&pid)
-                && lines.nth(6).is_some_and(|state| state.trim() == "ready");
+            let ready = lines.next() == Some(&pid) && lines.nth(6).is_some_and(|state| state.trim() == "ready");
             Ok(ready.then_some(()))
         })
         .await
@@ -239,9 +215,7 @@ impl Own {
             settings.extend(["fsync=off".into(), "full_page_writes=off".into()]);
         }
         let data = folder.join("data").display().to_string();
-        let settings = settings
-            .into_iter()
-            .flat_map(|setting| ["-c".into(), setting]);
+        let settings = settings.into_iter().flat_map(|setting| ["-c".into(), setting]);
         ["-D".into(), data].into_iter().chain(settings).collect()
     }
 
@@ -258,21 +232,10 @@ fn create_cluster(initdb: &Path) -> Result<Guarded> {
         chown(folder, Some(uid), Some(gid))?;
     }
     let mut command = Command::new(initdb);
-    command.args([
-        "--username=postgres",
-        "--auth=trust",
-        "--locale=C",
-        "--encoding=UTF8",
-        "--no-sync",
-    ]);
-    command
-        .arg("-D")
-        .arg(folder.join("data"))
-        .current_dir(folder);
+    command.args(["--username=postgres", "--auth=trust", "--locale=C", "--encoding=UTF8", "--no-sync"]);
+    command.arg("-D").arg(folder.join("data")).current_dir(folder);
     as_account(&mut command, folder);
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {}", initdb.display()))?;
+    let output = command.output().with_context(|| format!("cannot run {}", initdb.display()))?;
     if !output.status.success() {
         bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -302,32 +265,22 @@ fn account(folder: &Path) -> Result<Option<(u32, u32)>> {
         Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
     };
     let found = of("postgres").or_else(|| of("nobody"));
-    found
-        .map(Some)
-        .context("Postgres refuses to run as root, and there is no user postgres or nobody")
+    found.map(Some).context("Postgres refuses to run as root, and there is no user postgres or nobody")
 }
 
 /// The owner of what a process creates is its effective user.
 fn running_as_root() -> bool {
-    tempfile::tempfile()
-        .and_then(|file| file.metadata())
-        .is_ok_and(|file| file.uid() == 0)
+    tempfile::tempfile().and_then(|file| file.metadata()).is_ok_and(|file| file.uid() == 0)
 }
 
 fn log_files(folder: &Path) -> Result<(File, File)> {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))?;
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
     Ok((log.try_clone()?, log))
 }
 
 /// Debian keeps the server's programs out of `PATH`: `/usr/lib/postgresql/15/bin`, newest first.
 fn debian_folders() -> Vec<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
     folders.sort();
     folders.reverse();

@@ -76,12 +76,7 @@ impl RedisServer {
     pub(crate) async fn start(persistence: Persistence) -> Result<Self> {
         let redis_server = program(&["redis-server"], &[], "redis-server")?;
         let process = Mutex::new(Guarded::open("redis")?);
-        let mut own = Own {
-            redis_server,
-            port: 0,
-            persistence,
-            process,
-        };
+        let mut own = Own { redis_server, port: 0, persistence, process };
         let mut tries = 0;
         loop {
             own.port = free_port()?;
@@ -102,23 +97,12 @@ impl RedisServer {
 
     /// A server that runs already, by its URL. Its databases above 0 are the tests' to empty.
     async fn named(url: &str) -> Result<Self> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .context("not a URL: ORDERLY_TEST_REDIS_URL")?;
+        let (scheme, rest) = url.split_once("://").context("not a URL: ORDERLY_TEST_REDIS_URL")?;
         let server_url = format!("{scheme}://{}", rest.split('/').next().unwrap_or(rest));
         let mut connection = connect(&server_url).await?;
-        let answer: (String, u32) = redis::cmd("CONFIG")
-            .arg("GET")
-            .arg("databases")
-            .query_async(&mut connection)
-            .await?;
-        Ok(Self {
-            server_url,
-            databases: answer.1,
-            next_database: AtomicU32::new(1),
-            own: None,
-            shared: false,
-        })
+        let answer: (String, u32) =
+            redis::cmd("CONFIG").arg("GET").arg("databases").query_async(&mut connection).await?;
+        Ok(Self { server_url, databases: answer.1, next_database: AtomicU32::new(1), own: None, shared: false })
     }
 
     /// The URL of database 0.
@@ -133,16 +117,11 @@ impl RedisServer {
     pub(crate) async fn fresh_namespace(&self) -> Result<String> {
         let number = self.next_database.fetch_add(1, Ordering::Relaxed);
         if number >= self.databases {
-            bail!(
-                "Redis has {} databases only: start it with `--databases {OWN_DATABASES}`",
-                self.databases
-            );
+            bail!("Redis has {} databases only: start it with `--databases {OWN_DATABASES}`", self.databases);
         }
         let url = format!("{}/{number}", self.server_url);
         let mut connection = connect(&url).await?;
-        redis::cmd("FLUSHDB")
-            .query_async::<()>(&mut connection)
-            .await?;
+        redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await?;
         Ok(url)
     }
 
@@ -153,9 +132,7 @@ impl RedisServer {
     pub(crate) async fn flushall(&self) -> Result<()> {
         self.own()?;
         let mut connection = connect(&self.server_url).await?;
-        Ok(redis::cmd("FLUSHALL")
-            .query_async::<()>(&mut connection)
-            .await?)
+        Ok(redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await?)
     }
 
     /// `kill -9` of the server: returns once it is gone. Only on a private server.
@@ -195,17 +172,13 @@ impl RedisServer {
         if self.shared {
             bail!("other tests use this Redis: start a private one");
         }
-        self.own
-            .as_ref()
-            .context("the tests do not own this server")
+        self.own.as_ref().context("the tests do not own this server")
     }
 }
 
 impl Own {
     fn lock(&self) -> std::sync::MutexGuard<'_, Guarded> {
-        self.process
-            .lock()
-            .expect("no test panics while it holds the process")
+        self.process.lock().expect("no test panics while it holds the process")
     }
 
     fn url(&self) -> String {
@@ -215,10 +188,7 @@ impl Own {
     /// Starts the server and waits until the one that answers on the port is this one, and loaded.
     async fn run(&self) -> Result<()> {
         let folder = self.lock().folder().to_owned();
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(folder.join("log"))?;
+        let log = File::options().create(true).append(true).open(folder.join("log"))?;
         let append_only = match self.persistence {
             Persistence::None => "no",
             Persistence::AppendOnlyEverySecond => "yes",
@@ -233,27 +203,17 @@ impl Own {
             ["--appendfsync", "everysec"],
         ];
         let logs = (log.try_clone()?, log);
-        self.lock()
-            .start(&self.redis_server, arguments.concat(), logs, "KILL", |_| {})?;
+        self.lock().start(&self.redis_server, arguments.concat(), logs, "KILL", |_| {})?;
         until("Redis starts", PATIENCE, async || {
             if let Some(status) = self.lock().exited()? {
-                bail!(
-                    "Redis ended with {status}:\n{}",
-                    tail(&folder.join("log"), 20)
-                );
+                bail!("Redis ended with {status}:\n{}", tail(&folder.join("log"), 20));
             }
             let expected = format!("process_id:{}", self.lock().pid().unwrap_or_default());
             let Ok(mut connection) = connect(&self.url()).await else {
                 return Ok(None);
             };
-            let answer = redis::cmd("INFO")
-                .query_async::<String>(&mut connection)
-                .await;
-            let says = |line: &str| {
-                answer
-                    .iter()
-                    .any(|text| text.lines().any(|said| said == line))
-            };
+            let answer = redis::cmd("INFO").query_async::<String>(&mut connection).await;
+            let says = |line: &str| answer.iter().any(|text| text.lines().any(|said| said == line));
             Ok((says(&expected) && says("loading:0")).then_some(()))
         })
         .await
@@ -266,7 +226,5 @@ impl Own {
 }
 
 async fn connect(url: &str) -> Result<redis::aio::MultiplexedConnection> {
-    Ok(redis::Client::open(url)?
-        .get_multiplexed_async_connection()
-        .await?)
+    Ok(redis::Client::open(url)?.get_multiplexed_async_connection().await?)
 }

@@ -23,10 +23,7 @@ const FINAL: [&str; 4] = ["REJECTED", "EXPIRED", "CANCELLED", "REFUNDED"];
 pub(crate) enum GraphqlError {
     /// The shop refused: each error's `extensions.code` (empty if it had none) and its message.
     #[error("refused with {codes:?}: {messages:?}")]
-    Refused {
-        codes: Vec<String>,
-        messages: Vec<String>,
-    },
+    Refused { codes: Vec<String>, messages: Vec<String> },
     /// An answer that is not GraphQL, such as a limit of the HTTP server.
     #[error("HTTP {status}: {body}")]
     NotGraphql { status: u16, body: String },
@@ -65,11 +62,7 @@ impl Client {
             .timeout(Duration::from_secs(20))
             .build()
             .expect("a client without TLS needs nothing of the machine");
-        Self {
-            base_url: base_url.trim_end_matches('/').to_owned(),
-            token: None,
-            http,
-        }
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), token: None, http }
     }
 
     /// A client that is logged in; this one is left as it is.
@@ -88,43 +81,26 @@ impl Client {
         self.session("signUp", email, password).await
     }
 
-    async fn session(
-        &self,
-        mutation: &str,
-        email: &str,
-        password: &str,
-    ) -> Result<Self, GraphqlError> {
+    async fn session(&self, mutation: &str, email: &str, password: &str) -> Result<Self, GraphqlError> {
         let document = format!(
             "mutation($email: String!, $password: String!) {{
                 session: {mutation}(email: $email, password: $password) {{ token }} }}"
         );
-        let data = self
-            .query(&document, json!({ "email": email, "password": password }))
-            .await?;
+        let data = self.query(&document, json!({ "email": email, "password": password })).await?;
         let token = data["session"]["token"].as_str().map(str::to_owned);
-        Ok(Self {
-            token,
-            ..self.clone()
-        })
+        Ok(Self { token, ..self.clone() })
     }
 
     /// Sends a query or a mutation and returns its `data`.
     ///
     /// # Errors
     /// Any error in the answer, even beside data; an answer that is not GraphQL; no answer.
-    pub(crate) async fn query(
-        &self,
-        document: &str,
-        variables: Value,
-    ) -> Result<Value, GraphqlError> {
+    pub(crate) async fn query(&self, document: &str, variables: Value) -> Result<Value, GraphqlError> {
         let mut request = self.http.post(format!("{}/graphql", self.base_url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let response = request
-            .json(&json!({ "query": document, "variables": variables }))
-            .send()
-            .await?;
+        let response = request.json(&json!({ "query": document, "variables": variables })).send().await?;
         let status = response.status().as_u16();
         let body = response.text().await?;
         read_answer(status, body)
@@ -141,10 +117,8 @@ impl Client {
         card: Option<&str>,
         key: Option<&str>,
     ) -> Result<Value, GraphqlError> {
-        let lines: Vec<Value> = lines
-            .iter()
-            .map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity }))
-            .collect();
+        let lines: Vec<Value> =
+            lines.iter().map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity })).collect();
         let mut input = json!({ "lines": lines });
         // What is not given is left out: null would be a value.
         for (name, value) in [("card", card), ("idempotencyKey", key)] {
@@ -152,9 +126,8 @@ impl Client {
                 input[name] = value.into();
             }
         }
-        let document = format!(
-            "mutation($input: PlaceOrderInput!) {{ order: placeOrder(input: $input) {{ {ORDER} }} }}"
-        );
+        let document =
+            format!("mutation($input: PlaceOrderInput!) {{ order: placeOrder(input: $input) {{ {ORDER} }} }}");
         Ok(self.query(&document, json!({ "input": input })).await?["order"].take())
     }
 
@@ -171,12 +144,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::await_any_status`].
-    pub(crate) async fn await_status(
-        &self,
-        id: &str,
-        wanted: &str,
-        deadline: Duration,
-    ) -> Result<Value> {
+    pub(crate) async fn await_status(&self, id: &str, wanted: &str, deadline: Duration) -> Result<Value> {
         self.await_any_status(id, &[wanted], deadline).await
     }
 
@@ -185,12 +153,7 @@ impl Client {
     ///
     /// # Errors
     /// The order came to an end that is not wanted, or the deadline passed; with what was seen last.
-    pub(crate) async fn await_any_status(
-        &self,
-        id: &str,
-        wanted: &[&str],
-        deadline: Duration,
-    ) -> Result<Value> {
+    pub(crate) async fn await_any_status(&self, id: &str, wanted: &[&str], deadline: Duration) -> Result<Value> {
         let mut last = String::from("nothing");
         let found = until("the wanted status", deadline, async || {
             let order = match self.order(id).await {
@@ -211,11 +174,7 @@ impl Client {
             Ok(None)
         })
         .await;
-        found.map_err(|error| {
-            error.context(format!(
-                "order {id} should be {wanted:?}, last seen: {last}"
-            ))
-        })
+        found.map_err(|error| error.context(format!("order {id} should be {wanted:?}, last seen: {last}")))
     }
 }
 
@@ -223,16 +182,10 @@ fn read_answer(status: u16, body: String) -> Result<Value, GraphqlError> {
     let Ok(mut answer) = serde_json::from_str::<Value>(&body) else {
         return Err(GraphqlError::NotGraphql { status, body });
     };
-    if let Some(errors) = answer["errors"]
-        .as_array()
-        .filter(|errors| !errors.is_empty())
-    {
+    if let Some(errors) = answer["errors"].as_array().filter(|errors| !errors.is_empty()) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         return Err(GraphqlError::Refused {
-            codes: errors
-                .iter()
-                .map(|error| text(&error["extensions"]["code"]))
-                .collect(),
+            codes: errors.iter().map(|error| text(&error["extensions"]["code"])).collect(),
             messages: errors.iter().map(|error| text(&error["message"])).collect(),
         });
     }
@@ -244,12 +197,8 @@ fn read_answer(status: u16, body: String) -> Result<Value, GraphqlError> {
 
 #[test]
 fn an_answer_with_errors_is_refused_with_their_codes() {
-    let body =
-        r#"{"data": null, "errors": [{"message": "no", "extensions": {"code": "CONFLICT"}}]}"#;
+    let body = r#"{"data": null, "errors": [{"message": "no", "extensions": {"code": "CONFLICT"}}]}"#;
     let error = read_answer(200, body.into()).expect_err("it has errors");
     assert!(error.has_code("CONFLICT"), "{error}");
-    assert!(matches!(
-        read_answer(413, "too large".into()),
-        Err(GraphqlError::NotGraphql { status: 413, .. })
-    ));
+    assert!(matches!(read_answer(413, "too large".into()), Err(GraphqlError::NotGraphql { status: 413, .. })));
 }

@@ -48,16 +48,11 @@ pub(crate) fn steps(status: OrderStatus) -> Vec<Step> {
 }
 
 /// Headline and explanation.
-pub(crate) fn words(
-    status: OrderStatus,
-    asking_the_bank: bool,
-    no_tries_left: bool,
-) -> (&'static str, &'static str) {
+pub(crate) fn words(status: OrderStatus, asking_the_bank: bool, no_tries_left: bool) -> (&'static str, &'static str) {
     match status {
-        OrderStatus::Placed => (
-            "Taking it off the shelf",
-            "Your order is in. We are reserving every item, all or none.",
-        ),
+        OrderStatus::Placed => {
+            ("Taking it off the shelf", "Your order is in. We are reserving every item, all or none.")
+        }
         OrderStatus::AwaitingPayment if asking_the_bank => (
             "Asking the bank",
             "Your card is being authorised. You may leave this page; the order goes on without you.",
@@ -66,18 +61,11 @@ pub(crate) fn words(
             "No card was accepted",
             "Three cards were declined. The items go back on the shelf when the time is up, and nothing is charged.",
         ),
-        OrderStatus::AwaitingPayment => (
-            "Reserved for you",
-            "Everything is set aside in your name. Pay in time and it is yours.",
-        ),
-        OrderStatus::Paid => (
-            "Paid, finishing up",
-            "The money is held. We are collecting it and closing the sale.",
-        ),
-        OrderStatus::Confirmed => (
-            "It is all yours",
-            "Paid and confirmed. Thank you for your order.",
-        ),
+        OrderStatus::AwaitingPayment => {
+            ("Reserved for you", "Everything is set aside in your name. Pay in time and it is yours.")
+        }
+        OrderStatus::Paid => ("Paid, finishing up", "The money is held. We are collecting it and closing the sale."),
+        OrderStatus::Confirmed => ("It is all yours", "Paid and confirmed. Thank you for your order."),
         OrderStatus::Shipped => ("On its way", "Your order has left the house."),
         OrderStatus::Delivered => ("Delivered", "Your order has arrived. Enjoy it."),
         OrderStatus::Rejected => (
@@ -88,13 +76,7 @@ pub(crate) fn words(
             "The time to pay ran out",
             "The items are on the shelf again, and nothing is charged. You are welcome to order anew.",
         ),
-        OrderStatus::Cancelled => (
-            "Called off",
-            "This order was cancelled before any money was taken.",
-        ),
-        OrderStatus::Refunded => (
-            "Refunded",
-            "The money is on its way back to you.",
-        ),
+        OrderStatus::Cancelled => ("Called off", "This order was cancelled before any money was taken."),
+        OrderStatus::Refunded => ("Refunded", "The money is on its way back to you."),
     }
 }

@@ -11,10 +11,7 @@ pub(crate) fn at(millis: i64) -> DateTime<Utc> {
 }
 
 pub(crate) fn order(status: OrderStatus, kinds: &[&str]) -> OrderWithTimeline {
-    let money = |amount| Money {
-        amount,
-        currency: "GBP".into(),
-    };
+    let money = |amount| Money { amount, currency: "GBP".into() };
     let line = OrderLine {
         sku: "MUG-1".into(),
         name: "<script>alert(1)</script>".into(),

@@ -103,11 +103,7 @@ pub(crate) async fn show(
         let line = cart.lines.iter().find(|line| line.sku == sku)?;
         line.product.as_ref().map(|product| product.name.clone())
     });
-    let shown = CartPage {
-        shell: visitor.shell(),
-        cart,
-        added,
-    };
+    let shown = CartPage { shell: visitor.shell(), cart, added };
     Ok(page(StatusCode::OK, &shown))
 }
 
@@ -147,10 +143,7 @@ mod tests {
         Some(Product {
             sku: sku.into(),
             name: format!("The <{sku}>"),
-            price: Money {
-                amount,
-                currency: currency.into(),
-            },
+            price: Money { amount, currency: currency.into() },
             available,
         })
     }

@@ -120,10 +120,7 @@ pub(crate) async fn product(
         return Err(not_found());
     }
     let product = shop.api.product(&visitor.caller, &sku).await?.ok_or_else(not_found)?;
-    let shown = ProductPage {
-        shell: visitor.shell(),
-        product: ProductView::from(&product),
-    };
+    let shown = ProductPage { shell: visitor.shell(), product: ProductView::from(&product) };
     Ok(page(StatusCode::OK, &shown))
 }
 
@@ -134,16 +131,8 @@ mod tests {
     use super::*;
 
     fn product(name: &str, available: i64) -> ProductView {
-        let price = Money {
-            amount: 1250,
-            currency: "GBP".into(),
-        };
-        ProductView::from(&Product {
-            sku: "A/B".into(),
-            name: name.into(),
-            price,
-            available,
-        })
+        let price = Money { amount: 1250, currency: "GBP".into() };
+        ProductView::from(&Product { sku: "A/B".into(), name: name.into(), price, available })
     }
 
     fn shell() -> Shell {

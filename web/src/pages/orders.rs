@@ -105,17 +105,8 @@ fn status_named(name: &str) -> Result<OrderStatus, PageError> {
 
 /// The statuses that people look for.
 fn filters(current: Option<OrderStatus>) -> Vec<Filter> {
-    let offered = [
-        OrderStatus::AwaitingPayment,
-        OrderStatus::Confirmed,
-        OrderStatus::Expired,
-        OrderStatus::Rejected,
-    ];
-    let all = Filter {
-        path: "/orders".to_owned(),
-        text: "All",
-        current: current.is_none(),
-    };
+    let offered = [OrderStatus::AwaitingPayment, OrderStatus::Confirmed, OrderStatus::Expired, OrderStatus::Rejected];
+    let all = Filter { path: "/orders".to_owned(), text: "All", current: current.is_none() };
     let others = offered.into_iter().map(|status| Filter {
         path: format!("/orders?status={}", status.as_str()),
         text: badge(status).text,
@@ -222,22 +213,8 @@ pub(crate) async fn pay(
 
 impl From<LivePart> for OrderPage {
     fn from(part: LivePart) -> Self {
-        let LivePart {
-            shell,
-            order,
-            key,
-            chosen,
-            later,
-            error,
-        } = part;
-        Self {
-            shell,
-            order,
-            key,
-            chosen,
-            later,
-            error,
-        }
+        let LivePart { shell, order, key, chosen, later, error } = part;
+        Self { shell, order, key, chosen, later, error }
     }
 }
 

@@ -35,30 +35,15 @@ impl TestShop {
             product("MUG-1", "Enamel mug <script>alert(1)</script>", 950, 24),
             product("PEN-1", "Fountain pen", 3_800, 0),
         ];
-        let services = StandIns {
-            products: Arc::new(products),
-            ..StandIns::default()
-        };
+        let services = StandIns { products: Arc::new(products), ..StandIns::default() };
         let api = Api::new(services.connections(), accounts, bus);
-        let options = WebOptions {
-            clock,
-            secure_cookies: false,
-            demo_account: None,
-        };
-        Self {
-            router: router(api, options),
-            services,
-            _folder: folder,
-        }
+        let options = WebOptions { clock, secure_cookies: false, demo_account: None };
+        Self { router: router(api, options), services, _folder: folder }
     }
 
     /// A visitor who has no cookies yet.
     pub(super) fn browser(&self) -> Browser {
-        Browser {
-            router: self.router.clone(),
-            cookies: BTreeMap::new(),
-            csrf: String::new(),
-        }
+        Browser { router: self.router.clone(), cookies: BTreeMap::new(), csrf: String::new() }
     }
 }
 

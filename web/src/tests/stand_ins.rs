@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use contracts::common::{Card, Money};
 use contracts::inventory::inventory_server::{Inventory, InventoryServer};
-use contracts::inventory::{AdjustStockRequest, Product as StockedProduct, QuoteReply, QuoteRequest, UpsertProductRequest};
+use contracts::inventory::{
+    AdjustStockRequest, Product as StockedProduct, QuoteReply, QuoteRequest, UpsertProductRequest,
+};
 use contracts::order::orders_server::{Orders, OrdersServer};
 use contracts::order::{Order, OrderLine, OrderStatus, PayOrderRequest, PlaceOrderRequest};
 use contracts::payment::TokenizeCardRequest;
@@ -39,12 +41,7 @@ pub(super) struct Placed {
 /// The products that the tests know.
 pub(super) fn product(sku: &str, name: &str, amount: i64, available: i64) -> Product {
     let currency = "GBP".to_owned();
-    Product {
-        sku: sku.to_owned(),
-        name: name.to_owned(),
-        price: Some(Money { amount, currency }),
-        available,
-    }
+    Product { sku: sku.to_owned(), name: name.to_owned(), price: Some(Money { amount, currency }), available }
 }
 
 impl StandIns {
@@ -84,12 +81,8 @@ impl Query for StandIns {
     async fn list_products(&self, request: Request<ListProductsRequest>) -> Answer<ProductPage> {
         let words = request.get_ref().search.to_lowercase();
         let matching = self.products.iter().filter(|product| product.name.to_lowercase().contains(&words));
-        let edges: Vec<_> = matching
-            .map(|product| ProductEdge {
-                cursor: product.sku.clone(),
-                node: Some(product.clone()),
-            })
-            .collect();
+        let edges: Vec<_> =
+            matching.map(|product| ProductEdge { cursor: product.sku.clone(), node: Some(product.clone()) }).collect();
         let total = i64::try_from(edges.len()).expect("few");
         let has_next = total > 1;
         Ok(Response::new(ProductPage { edges, has_next, total }))
@@ -102,10 +95,7 @@ impl Query for StandIns {
         if asked.min_version.is_some_and(|least| least > found.order.version) {
             return Err(Status::new(platform::error::Code::Stale.grpc(), "not yet"));
         }
-        Ok(Response::new(OrderView {
-            order: Some(found.order),
-            timeline: found.timeline,
-        }))
+        Ok(Response::new(OrderView { order: Some(found.order), timeline: found.timeline }))
     }
 
     async fn list_orders(&self, request: Request<ListOrdersRequest>) -> Answer<OrderPage> {
@@ -116,10 +106,7 @@ impl Query for StandIns {
                 && (asked.status == 0 || asked.status == placed.order.status)
         });
         let edges: Vec<_> = mine
-            .map(|placed| OrderEdge {
-                cursor: placed.order.id.clone(),
-                node: Some(placed.order.clone()),
-            })
+            .map(|placed| OrderEdge { cursor: placed.order.id.clone(), node: Some(placed.order.clone()) })
             .collect();
         let total = i64::try_from(edges.len()).expect("few");
         Ok(Response::new(OrderPage { edges, has_next: false, total }))
@@ -162,10 +149,7 @@ impl Orders for StandIns {
             status_reason: String::new(),
             customer_id: asked.customer_id,
             lines,
-            total: Some(Money {
-                amount,
-                currency: "GBP".to_owned(),
-            }),
+            total: Some(Money { amount, currency: "GBP".to_owned() }),
             placed_at,
             pay_before: Some(placed_at + 900_000),
             address: asked.address,
@@ -207,10 +191,7 @@ pub(super) fn entry(at: i64, service: &str, kind: &str, summary: &str) -> Timeli
 impl Payments for StandIns {
     async fn tokenize_card(&self, request: Request<TokenizeCardRequest>) -> Answer<Card> {
         let number = &request.get_ref().number;
-        Ok(Response::new(Card {
-            token: "tok".to_owned(),
-            last4: number[number.len() - 4..].to_owned(),
-        }))
+        Ok(Response::new(Card { token: "tok".to_owned(), last4: number[number.len() - 4..].to_owned() }))
     }
 }
 

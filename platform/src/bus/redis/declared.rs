@@ -20,6 +20,7 @@ pub(super) struct Shared {
 
 /// Sent by their hash; a server that does not know one yet is sent its text.
 pub(super) struct Scripts {
+    pub(super) make: Script,
     pub(super) publish: Script,
     pub(super) settled: Script,
     pub(super) fire_due: Script,
@@ -32,6 +33,7 @@ impl Shared {
         Self {
             link: Link::new(client),
             scripts: Scripts {
+                make: Script::new(include_str!("make.lua")),
                 publish: Script::new(include_str!("publish.lua")),
                 settled: Script::new(include_str!("settled.lua")),
                 fire_due: Script::new(include_str!("fire_due.lua")),
@@ -81,36 +83,21 @@ impl Shared {
         )))
     }
 
-    /// Makes everything that is missing, and gives the epoch.
-    ///
-    /// # On crash
-    /// The epoch comes last: where there is one, the groups are there.
+    /// Makes every group that is missing, and gives the epoch: a new one if any was.
     pub(super) async fn make(&self, live: &mut Live) -> Result<String, BusError> {
-        self.agree(live, self.topology().partitions).await?;
-        self.make_groups().await?;
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg((keys::EPOCH, Uuid::new_v4().simple().to_string(), "NX"));
-        pipeline.cmd("GET").arg(keys::EPOCH);
-        self.last(live, &mut pipeline).await
-    }
-
-    /// Makes the declared groups that are missing.
-    pub(super) async fn make_groups(&self) -> Result<(), BusError> {
         let topology = self.topology();
-        let mut pipeline = redis::pipe();
-        for (stream, partition) in places(&topology) {
+        self.agree(live, topology.partitions).await?;
+        let mut script = self.scripts.make.key(keys::EPOCH);
+        script.arg(Uuid::new_v4().simple().to_string());
+        let heard = places(&topology).filter(|(stream, _)| !topology.groups(stream).is_empty());
+        // The first key is the epoch's, and Lua counts from 1.
+        for (index, (stream, partition)) in (2_usize..).zip(heard) {
+            script.key(keys::partition(stream, partition));
             for group in topology.groups(stream) {
-                let key = keys::partition(stream, partition);
-                pipeline.cmd("XGROUP").arg(("CREATE", key, group, 0, "MKSTREAM"));
+                script.arg(index).arg(group);
             }
         }
-        for result in self.link.run(&mut pipeline).await? {
-            match result {
-                Err(error) if error.code() != Some("BUSYGROUP") => return Err(link::translate(&error)),
-                _ => {}
-            }
-        }
-        Ok(())
+        self.link.invoke(live, &script).await
     }
 
     /// One line for each group of each partition, and the delay queues.

@@ -137,11 +137,11 @@ impl From<BusError> for Fault {
 
 impl Reader {
     async fn read(mut self: Box<Self>, max: usize) -> (Box<Self>, Result<Vec<Delivery>, BusError>) {
-        let mut recreated = false;
+        let mut remade = false;
         loop {
             let fault = match self.round(max).await {
                 Ok(deliveries) if deliveries.is_empty() => {
-                    recreated = false;
+                    remade = false;
                     continue;
                 }
                 Ok(deliveries) => {
@@ -152,10 +152,11 @@ impl Reader {
             };
             self.tracks.iter_mut().for_each(|track| track.claimed = Some("0-0".to_owned()));
             let error = match fault {
-                // Redis was emptied: the group is made again at 0, once, and misses nothing.
-                Fault::Redis(error) if link::is_forgotten(&error) && !recreated => {
-                    recreated = true;
-                    match self.shared.make_groups().await {
+                // What is lost is made again, once, with the groups at 0: the publishers
+                // will notice and say again what this one has not heard.
+                Fault::Redis(error) if link::is_forgotten(&error) && !remade => {
+                    remade = true;
+                    match self.make_again().await {
                         Ok(()) => continue,
                         Err(error) => error,
                     }
@@ -171,6 +172,11 @@ impl Reader {
             self.pause = self.backoff.failed();
             return (self, Err(error));
         }
+    }
+
+    async fn make_again(&self) -> Result<(), BusError> {
+        let mut live = self.shared.link.live().await?;
+        self.shared.make(&mut live).await.map(drop)
     }
 
     /// One question to Redis: what is pending, what others left, or what is new.

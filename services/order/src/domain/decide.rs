@@ -6,7 +6,7 @@ use super::{Card, Event, Millis, Order, Placed, Status, Step, TRIES};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A customer orders.
-    Place(Placed),
+    Place(Box<Placed>),
     /// A customer offers a card.
     Pay {
         /// The card.

@@ -15,7 +15,7 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It was taken.
-    Placed(Placed),
+    Placed(Box<Placed>),
     /// Every line is reserved.
     AwaitingPayment,
     /// It cannot be served.

@@ -12,8 +12,8 @@ fn card() -> Card {
     Card { token: "tok_approve_4242".into(), last4: "4242".into() }
 }
 
-fn placed(card: Option<Card>) -> Placed {
-    Placed {
+fn placed(card: Option<Card>) -> Box<Placed> {
+    Box::new(Placed {
         customer_id: "ada".into(),
         customer_email: "ada@example.com".into(),
         lines: vec![Line { sku: "CUP".into(), name: "Cup".into(), quantity: 2, unit_price: 450 }],
@@ -22,7 +22,7 @@ fn placed(card: Option<Card>) -> Placed {
         pay_before: DEADLINE,
         card,
         address: None,
-    }
+    })
 }
 
 fn requested(attempt: i32) -> Event {
