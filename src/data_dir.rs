@@ -1,7 +1,8 @@
 //! The data folder: made at the first start, locked while a shop runs in it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -19,7 +20,8 @@ impl DataDir {
     /// # Errors
     /// It cannot be made, or another shop holds it: then the message says who.
     pub(crate) fn lock(path: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(path).with_context(|| {
+        // Accounts and orders are nobody else's business.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
             format!("the data folder {} cannot be made; choose another with --data-dir", path.display())
         })?;
         let file = path.join("orderly.lock");

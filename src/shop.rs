@@ -57,8 +57,8 @@ pub struct Shop {
     pub api: Api,
     /// Accounts and sessions.
     pub accounts: Accounts,
-    /// The inventory's connection, for the shop's own people.
-    pub inventory: platform::grpc::Connection,
+    /// The services themselves, past the gateway: for the shop's own people.
+    pub connections: Connections,
     bus: Arc<dyn Bus>,
     gateway: Db,
     order: Running<order::Orders>,
@@ -109,7 +109,7 @@ impl Shop {
 
         let connections = Connections {
             orders: in_process(OrdersServer::new(order::grpc::OrdersServer::new(order.handle()))),
-            inventory: inventory.clone(),
+            inventory,
             payments: in_process(payment::grpc::server()),
             query: in_process(QueryServer::new(query::grpc::QueryServer::new(
                 stores.query.clone(),
@@ -118,11 +118,11 @@ impl Shop {
             ))),
         };
         let accounts = Accounts::open(stores.gateway.clone(), clock.clone()).await.context("gateway")?;
-        let api = Api::new(connections, accounts.clone(), bus.clone());
+        let api = Api::new(connections.clone(), accounts.clone(), bus.clone());
         Ok(Self {
             api,
             accounts,
-            inventory,
+            connections,
             bus,
             gateway: stores.gateway,
             order,
@@ -135,7 +135,7 @@ impl Shop {
     }
 
     /// Waits until a part of the shop ends by itself, and says which.
-    pub async fn failed(&mut self) -> String {
+    pub async fn failed(&self) -> String {
         tokio::select! {
             what = self.order.failed() => what,
             what = self.payment.failed() => what,
@@ -158,7 +158,7 @@ impl Shop {
 
     /// Stops every service in order: who asks before who answers.
     pub async fn stop(self) {
-        drop((self.api, self.inventory));
+        drop((self.api, self.connections));
         self.order.stop().await;
         self.payment.stop().await;
         self.bank.stop().await;

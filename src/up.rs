@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     let (stores, bus, partitions) = surroundings(&args, folder.as_ref()).await?;
     let options = Options { payment_window: args.payment_window, partitions, ..Options::default() };
-    let mut shop = Shop::start(stores, bus, clock.clone(), options).await.context("the shop cannot start")?;
+    let shop = Shop::start(stores, bus, clock.clone(), options).await.context("the shop cannot start")?;
     if !args.no_demo_data {
         shop.accounts.ensure_demo().await.context("the demo log-ins cannot be made")?;
         stock_the_shelves(&shop).await.context("the demo products cannot be made")?;
@@ -139,7 +139,8 @@ async fn stock_the_shelves(shop: &Shop) -> anyhow::Result<()> {
     let operator = Identity { account: "demo".to_owned(), operator: true };
     stream::iter(demo::catalogue())
         .map(|product| {
-            let (operator, mut inventory) = (operator.clone(), InventoryClient::new(shop.inventory.clone()));
+            let (operator, mut inventory) =
+                (operator.clone(), InventoryClient::new(shop.connections.inventory.clone()));
             async move {
                 inventory
                     .upsert_product(operator.request(UpsertProductRequest {

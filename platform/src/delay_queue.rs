@@ -94,6 +94,7 @@ pub(crate) struct Mover<S: Service> {
     pub(crate) db: Db,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Clock,
+    pub(crate) partitions: u32,
 }
 
 impl<S: Service> Mover<S> {
@@ -197,8 +198,25 @@ impl<S: Service> Mover<S> {
         Ok(timers.iter().map(|timer| timer.due).chain(earliest).min())
     }
 
+    /// Frees what has fired and was acked, since no relay writes to this stream and
+    /// trims it. What fails now is freed by the next sweep.
+    async fn trim(&self) {
+        let stream = self.service.spec().timers;
+        for partition in 0..self.partitions {
+            let trimmed = match self.bus.settled(stream, partition).await {
+                Ok(Some(settled)) => self.bus.trim(stream, partition, settled).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = trimmed {
+                tracing::debug!(stream, partition, %error, "not trimmed");
+            }
+        }
+    }
+
     /// Sets what the rows say is due within two sweeps; gives the next sweep's time.
     async fn rebuild(&self) -> Result<Millis, String> {
+        self.trim().await;
         let now = self.clock.now();
         let before = now + 2 * SWEEP;
         let mut timers = self.service.timers(&self.db, before).await.map_err(|error| error.to_string())?;

@@ -9,12 +9,15 @@
 //! The message was not acked, so it is delivered again and the question is asked
 //! again, with the same idempotency key.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::error::Unavailable;
 use crate::service::Service;
-use crate::service_loop::{Answer, Item};
+use crate::service_loop::{Answer, Item, panic_text};
 
 /// Calls under way at once.
 const AT_ONCE: usize = 1024;
@@ -37,7 +40,11 @@ impl<S: Service> Executor<S> {
         tokio::spawn(async move {
             // Never closed, so this only waits for its turn.
             let _permit = permits.acquire_owned().await;
-            let answer = service.call(call).await;
+            // A panic is no answer; without one the subject would wait for ever.
+            let answer = AssertUnwindSafe(service.call(call))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|panic| Err(Unavailable::new(format!("the call panicked: {}", panic_text(&*panic)))));
             // Fails only if the loop has stopped: then redelivery asks again.
             let _ = answers.send(Answer { item, answer });
         });

@@ -96,6 +96,13 @@ impl Relay {
         let mut pause = Duration::from_millis(20);
         loop {
             let partitions: Vec<u32> = self.held.borrow_and_update().keys().copied().collect();
+            if partitions.is_empty() {
+                // Nothing to relay; whoever holds the partitions finds our rows.
+                match self.held.changed().await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
+            }
             let began = Instant::now();
             match self.session(&partitions).await {
                 Ok(true) => return,

@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -61,6 +63,8 @@ pub struct Running<S: Service> {
     stop_loop: CancellationToken,
     /// Ends what still waits for a broker or a store that is away, second.
     stop_rest: CancellationToken,
+    /// Cancelled when any task has ended.
+    ended: CancellationToken,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
 
@@ -95,18 +99,34 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
     );
     let relay =
         Relay { spec, db: around.db.clone(), bus: around.bus.clone(), delay_queue, held: held.clone(), rows, missed };
-    let mover = Mover { service, db: around.db.clone(), bus: around.bus.clone(), clock: around.clock };
+    let mover = Mover {
+        service,
+        db: around.db.clone(),
+        bus: around.bus.clone(),
+        clock: around.clock,
+        partitions: around.partitions,
+    };
 
+    let ended = CancellationToken::new();
+    let watched = |task: &'static str, work: BoxFuture<'static, ()>| {
+        // Dropped when the task ends, however it ends.
+        let guard = ended.clone().drop_guard();
+        let run = async move {
+            let _guard = guard;
+            work.await;
+        };
+        (task, tokio::spawn(run))
+    };
     // In the order in which they are awaited at a stop.
     let tasks = vec![
-        ("reader", tokio::spawn(reader::run(around.bus.clone(), spec, held, entrances.deliveries, stop_loop.clone()))),
-        ("loop", tokio::spawn(service_loop.run(stop_loop.clone()))),
-        ("after-commit", tokio::spawn(run_after_commit(around.bus, spec.name, aftermath, stop_rest.clone()))),
-        ("relay", tokio::spawn(relay.run(stop_rest.clone()))),
-        ("mover", tokio::spawn(mover.run(instructions, stop_rest.clone()))),
-        ("tenure", tokio::spawn(tenure.run(stop_rest.clone()))),
+        watched("reader", reader::run(around.bus.clone(), spec, held, entrances.deliveries, stop_loop.clone()).boxed()),
+        watched("loop", service_loop.run(stop_loop.clone()).boxed()),
+        watched("after-commit", run_after_commit(around.bus, spec.name, aftermath, stop_rest.clone()).boxed()),
+        watched("relay", relay.run(stop_rest.clone()).boxed()),
+        watched("mover", mover.run(instructions, stop_rest.clone()).boxed()),
+        watched("tenure", tenure.run(stop_rest.clone()).boxed()),
     ];
-    Ok(Running { handle: entrances.handle, name: spec.name, db: around.db, stop_loop, stop_rest, tasks })
+    Ok(Running { handle: entrances.handle, name: spec.name, db: around.db, stop_loop, stop_rest, ended, tasks })
 }
 
 impl<S: Service> Running<S> {
@@ -117,20 +137,10 @@ impl<S: Service> Running<S> {
 
     /// Waits until one of the service's tasks ends by itself, which none should,
     /// and says which.
-    pub async fn failed(&mut self) -> String {
-        loop {
-            if let Some((task, _)) = self.tasks.iter().find(|(_, handle)| handle.is_finished()) {
-                return format!("the {task} of the {} service has ended", self.name);
-            }
-            let any = self.tasks.iter_mut().map(|(_, handle)| {
-                Box::pin(async move {
-                    while !handle.is_finished() {
-                        tokio::time::sleep(std::time::Duration::from_millis(500)).await
-                    }
-                })
-            });
-            futures_util::future::select_all(any).await;
-        }
+    pub async fn failed(&self) -> String {
+        self.ended.cancelled().await;
+        let task = self.tasks.iter().find(|(_, task)| task.is_finished()).map_or("task", |(task, _)| task);
+        format!("the {task} of the {} service has ended", self.name)
     }
 
     /// Ends every task where it stands, as if the process had been killed. For
@@ -145,7 +155,7 @@ impl<S: Service> Running<S> {
     /// decided is published as far as the bus is there, and the store is closed.
     /// What is left over is in the rows.
     pub async fn stop(self) {
-        let Self { handle, name, db, stop_loop, stop_rest, tasks } = self;
+        let Self { handle, name, db, stop_loop, stop_rest, ended: _, tasks } = self;
         stop_loop.cancel();
         drop(handle);
         for (task, joined) in tasks {

@@ -44,7 +44,7 @@ use crate::store::parked::Backoff;
 use crate::store::{Db, StoreError};
 
 pub(crate) use after_commit::{AfterCommit, Aftermath, run as run_after_commit};
-pub(crate) use item::{Answer, Command, Intake, Item, Origin};
+pub(crate) use item::{Answer, Command, Intake, Item, Origin, panic_text};
 use unit_of_work::Verdict;
 
 /// Most inputs in one batch.
@@ -202,6 +202,10 @@ impl<S: Service> ServiceLoop<S> {
             let Some(item) = item.refuse_command(&failure) else { continue };
             if item.can_be_parked() {
                 stack.push(vec![item.fail(cause)]);
+            } else if matches!(item.origin, Origin::Timer(_)) {
+                // Its row still says that it is due, and the sweep sets it again. Left
+                // pending it would hold back all that fires after it.
+                self.parts.after_commit.ack(item.receipts);
             } else {
                 // Not even parking it works: let go and leave it pending.
                 tracing::error!(service = self.name(), input = %item.describe(), "cannot be parked");

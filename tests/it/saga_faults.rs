@@ -309,7 +309,12 @@ async fn travel_with_every_fault(index: usize) {
         assert!(heard.iter().any(|(_, heard)| heard == kind), "{}: {kind} was not heard: {heard:?}", road.name);
     }
     travel(road, Plan { repeat_everything: true, crash: None }).await;
-    for step in heard {
+    // Who only listens does the same on every road: there, the first road and what is
+    // particular to this one will do.
+    let worth_a_crash = |(group, kind): &Step| {
+        index == 0 || !["notification", "query"].contains(&group.as_str()) || road.must_hear.contains(&kind.as_str())
+    };
+    for step in heard.into_iter().filter(worth_a_crash) {
         for phase in [Phase::Before, Phase::After] {
             travel(road, Plan { crash: Some((step.clone(), phase)), repeat_everything: false }).await;
         }

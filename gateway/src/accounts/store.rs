@@ -68,7 +68,7 @@ pub(super) async fn insert_account(tx: &mut Tx, account: &NewAccount) -> Result<
             "INSERT INTO accounts (id, email, password_hash, role, signup_key, created_at)
              SELECT r.value->>'id', r.value->>'email', r.value->>'password_hash', r.value->>'role',
                     r.value->>'signup_key', CAST(r.value->>'created_at' AS BIGINT)
-             FROM json_each($1) AS r
+             FROM jsonb_each($1) AS r
              WHERE true ON CONFLICT (email) DO NOTHING",
             &[account],
         )
@@ -80,7 +80,7 @@ pub(super) async fn account_by_email(db: &Db, email: &str) -> Result<Option<Acco
     let rows = db
         .read(
             "SELECT a.id, a.email, a.role, a.password_hash, a.signup_key
-             FROM accounts AS a, json_each($1) AS r
+             FROM accounts AS a, jsonb_each($1) AS r
              WHERE a.email = r.value->>'email'",
             &[json!({ "email": email })],
         )
@@ -93,7 +93,7 @@ pub(super) async fn account_by_email_or_id(db: &Db, text: &str) -> Result<Option
     let rows = db
         .read(
             "SELECT a.id, a.email, a.role, a.password_hash, a.signup_key
-             FROM accounts AS a, json_each($1) AS r
+             FROM accounts AS a, jsonb_each($1) AS r
              WHERE a.email = r.value->>'text' OR a.id = r.value->>'text'",
             &[json!({ "text": text })],
         )
@@ -111,7 +111,7 @@ pub(super) async fn insert_session(
     tx.execute_each(
         "INSERT INTO sessions (token_hash, account_id, expires_at)
          SELECT r.value->>'token_hash', r.value->>'account_id', CAST(r.value->>'expires_at' AS BIGINT)
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &[row],
     )
     .await
@@ -122,7 +122,7 @@ pub(super) async fn session(db: &Db, token_hash: &str, now: Millis) -> Result<Op
     let rows = db
         .read(
             "SELECT a.id, a.email, a.role, s.expires_at
-             FROM sessions AS s JOIN accounts AS a ON a.id = s.account_id, json_each($1) AS r
+             FROM sessions AS s JOIN accounts AS a ON a.id = s.account_id, jsonb_each($1) AS r
              WHERE s.token_hash = r.value->>'token_hash' AND s.expires_at > CAST(r.value->>'now' AS BIGINT)",
             &[json!({ "token_hash": token_hash, "now": now })],
         )
@@ -132,7 +132,7 @@ pub(super) async fn session(db: &Db, token_hash: &str, now: Millis) -> Result<Op
 
 pub(super) async fn delete_session(tx: &mut Tx, token_hash: &str) -> Result<(), StoreError> {
     tx.execute(
-        "DELETE FROM sessions WHERE token_hash IN (SELECT r.value->>'token_hash' FROM json_each($1) AS r)",
+        "DELETE FROM sessions WHERE token_hash IN (SELECT r.value->>'token_hash' FROM jsonb_each($1) AS r)",
         &[json!({ "token_hash": token_hash })],
     )
     .await
@@ -141,7 +141,7 @@ pub(super) async fn delete_session(tx: &mut Tx, token_hash: &str) -> Result<(), 
 
 pub(super) async fn delete_expired(tx: &mut Tx, now: Millis) -> Result<(), StoreError> {
     tx.execute(
-        "DELETE FROM sessions WHERE expires_at <= (SELECT CAST(r.value->>'now' AS BIGINT) FROM json_each($1) AS r)",
+        "DELETE FROM sessions WHERE expires_at <= (SELECT CAST(r.value->>'now' AS BIGINT) FROM jsonb_each($1) AS r)",
         &[json!({ "now": now })],
     )
     .await
@@ -154,14 +154,14 @@ pub(super) async fn secret(db: &Db, name: &str, fresh: [u8; 32]) -> Result<[u8; 
     let mut tx = db.begin().await?;
     tx.execute(
         "INSERT INTO secrets (name, value)
-         SELECT r.value->>'name', r.value->>'value' FROM json_each($1) AS r
+         SELECT r.value->>'name', r.value->>'value' FROM jsonb_each($1) AS r
          WHERE true ON CONFLICT (name) DO NOTHING",
         &[json!({ "name": name, "value": hex(&fresh) })],
     )
     .await?;
     let rows: Vec<SecretRow> = tx
         .fetch(
-            "SELECT s.value FROM secrets AS s, json_each($1) AS r WHERE s.name = r.value->>'name'",
+            "SELECT s.value FROM secrets AS s, jsonb_each($1) AS r WHERE s.name = r.value->>'name'",
             &[json!({ "name": name })],
         )
         .await?;

@@ -32,7 +32,7 @@ impl Relay {
         let known: Vec<Known> = self
             .db
             .read(
-                "SELECT incarnation FROM relay, json_each($1) AS r WHERE relay.name = r.value->>'name'",
+                "SELECT incarnation FROM relay, jsonb_each($1) AS r WHERE relay.name = r.value->>'name'",
                 &names.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
             )
             .await?;
@@ -79,7 +79,7 @@ impl Relay {
         }
         tx.execute(
             "INSERT INTO relay (name, incarnation)
-             SELECT r.value->>'name', r.value->>'incarnation' FROM json_each($1) AS r WHERE true
+             SELECT r.value->>'name', r.value->>'incarnation' FROM jsonb_each($1) AS r WHERE true
              ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation",
             &names.iter().map(|name| json!({ "name": name, "incarnation": incarnation })).collect::<Vec<_>>(),
         )

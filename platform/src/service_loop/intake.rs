@@ -17,6 +17,10 @@ impl<S: Service> ServiceLoop<S> {
     /// command that was in has been handed out.
     pub(super) async fn gather(&mut self, stop: &CancellationToken) -> Option<Vec<Item<S>>> {
         let mut items = Vec::new();
+        // Looked at before the queue, or clients that never pause keep a stop waiting.
+        if stop.is_cancelled() {
+            self.queues.commands.close();
+        }
         self.take_ready(&mut items);
         while items.is_empty() {
             tokio::select! {

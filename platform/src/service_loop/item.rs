@@ -1,5 +1,6 @@
 //! An item of a batch: an input, and who wants to know what became of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -87,7 +88,7 @@ impl<S: Service> Item<S> {
     /// A message as it was delivered; one that is no envelope gets a line of its
     /// own, so that it is parked alone.
     pub(crate) fn of_message(service: &S, delivery: &Delivery, body: Arc<str>, receipt: Receipt) -> Self {
-        let (letter, intake) = match Envelope::parse(&body) {
+        let (letter, intake) = match Envelope::parse(&body).and_then(with_a_line) {
             Ok(envelope) => {
                 let intake = hear(service, &envelope);
                 (Letter::of(&envelope, delivery.stream.clone(), body, None), intake)
@@ -100,7 +101,8 @@ impl<S: Service> Item<S> {
                     sequence: 1,
                     id: String::new(),
                     stream: delivery.stream.clone(),
-                    body,
+                    // Postgres keeps no NUL, and what cannot be parked stays pending for ever.
+                    body: body.replace('\0', "\u{fffd}").into(),
                     parked: None,
                 };
                 (letter, Intake::Malformed(reason))
@@ -196,12 +198,37 @@ impl Letter {
     }
 }
 
-fn hear<S: Service>(service: &S, envelope: &Envelope) -> Intake<S::Input> {
-    match service.hear(envelope) {
-        Ok(Heard::Input(input)) => Intake::Input(input),
-        Ok(Heard::Ignored) => Intake::Ignored,
-        Err(Malformed(reason)) => Intake::Malformed(reason),
+/// Longest source or subject in bytes. Both are a key, and Postgres indexes no key
+/// of more than about 2,700 bytes.
+const LONGEST_NAME: usize = 1_000;
+
+/// An envelope whose line can be a key of the inbox, on either engine.
+fn with_a_line(envelope: Envelope) -> Result<Envelope, Malformed> {
+    for name in [&envelope.source, &envelope.subject] {
+        if name.len() > LONGEST_NAME || name.contains('\0') {
+            return Err(Malformed("its source or subject is too long or contains a NUL".to_owned()));
+        }
     }
+    Ok(envelope)
+}
+
+/// A panic is a fault of that message alone.
+fn hear<S: Service>(service: &S, envelope: &Envelope) -> Intake<S::Input> {
+    match catch_unwind(AssertUnwindSafe(|| service.hear(envelope))) {
+        Ok(Ok(Heard::Input(input))) => Intake::Input(input),
+        Ok(Ok(Heard::Ignored)) => Intake::Ignored,
+        Ok(Err(Malformed(reason))) => Intake::Malformed(reason),
+        Err(panic) => Intake::Malformed(format!("hearing it panicked: {}", panic_text(&*panic))),
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
 
 /// A result that is stored under a command's id.

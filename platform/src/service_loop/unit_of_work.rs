@@ -1,9 +1,11 @@
 //! The **unit of work**: one batch, one transaction.
 
-use std::collections::{HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 
-use super::item::{Letter, StoredResult};
+use futures_util::FutureExt;
+
+use super::item::{Letter, StoredResult, panic_text};
 use super::{Intake, Item, Origin, Parts};
 use crate::bus::{Timer, TimerKey};
 use crate::delay_queue::redrive_timer;
@@ -54,14 +56,24 @@ struct Ledger<S: Service> {
     on_the_telephone: HashSet<String>,
     messages: Vec<Outgoing>,
     causes: Vec<String>,
-    timers: Vec<Timer>,
-    cancelled: Vec<TimerKey>,
+    /// What each timer's key comes to in the end: set, or taken back.
+    timers: BTreeMap<TimerKey, Option<Timer>>,
 }
 
 impl<S: Service> Parts<S> {
     /// Decides the batch and commits it. Nothing outside the transaction has
     /// happened when this fails, so it may be called again.
+    ///
+    /// A panic is a fault of an input, like a refusal by the store: the batch is
+    /// thrown away and bisected until that input stands alone.
     pub(super) async fn attempt(&self, items: &[Item<S>]) -> Result<Done<S>, StoreError> {
+        let panicked = |panic: Box<dyn std::any::Any + Send>| {
+            Err(StoreError::Refused(format!("the unit of work panicked: {}", panic_text(&*panic))))
+        };
+        AssertUnwindSafe(self.unit_of_work(items)).catch_unwind().await.unwrap_or_else(panicked)
+    }
+
+    async fn unit_of_work(&self, items: &[Item<S>]) -> Result<Done<S>, StoreError> {
         let moment = Moment { now: self.clock.now() };
         let mut tx = self.db.begin().await?;
 
@@ -89,29 +101,22 @@ impl<S: Service> Parts<S> {
             on_the_telephone: HashSet::new(),
             messages: Vec::new(),
             causes: Vec::new(),
-            timers: Vec::new(),
-            cancelled: Vec::new(),
+            timers: BTreeMap::new(),
         };
-        // A panic in a decision is a fault of that input: the batch is thrown away
-        // and bisected until the input stands alone.
-        let verdicts = catch_unwind(AssertUnwindSafe(|| {
-            let verdicts: Vec<_> = items
-                .iter()
-                .map(|item| {
-                    if item.receipts.iter().all(|receipt| standing.contains(&lease_name(receipt.partition))) {
-                        self.decide_item(&mut batch, &mut ledger, item, moment)
-                    } else {
-                        Verdict::Fenced
-                    }
-                })
-                .collect();
-            for message in self.service.closing(&mut batch) {
-                ledger.causes.push(items.last().map(|item| item.cause().to_owned()).unwrap_or_default());
-                ledger.messages.push(message);
-            }
-            verdicts
-        }))
-        .map_err(|panic| StoreError::Refused(format!("a decision panicked: {}", panic_text(&*panic))))?;
+        let verdicts: Vec<_> = items
+            .iter()
+            .map(|item| {
+                if item.receipts.iter().all(|receipt| standing.contains(&lease_name(receipt.partition))) {
+                    self.decide_item(&mut batch, &mut ledger, item, moment)
+                } else {
+                    Verdict::Fenced
+                }
+            })
+            .collect();
+        for message in self.service.closing(&mut batch) {
+            ledger.causes.push(items.last().map(|item| item.cause().to_owned()).unwrap_or_default());
+            ledger.messages.push(message);
+        }
 
         self.service.save(&mut tx, &batch, moment).await?;
         let stamp = Stamp {
@@ -136,7 +141,8 @@ impl<S: Service> Parts<S> {
         parked::promote(&mut tx, &ledger.unparked, moment.now).await?;
         tx.commit().await?;
 
-        let mut timers = ledger.timers;
+        let cancelled = ledger.timers.iter().filter(|(_, timer)| timer.is_none()).map(|(key, _)| key.clone()).collect();
+        let mut timers: Vec<Timer> = ledger.timers.into_values().flatten().collect();
         timers.extend(ledger.parked.iter().filter_map(redrive_timer));
         // Whatever stood behind a message that is done now is due at once. If
         // nothing did, the timer finds no row and is disobeyed.
@@ -145,7 +151,7 @@ impl<S: Service> Parts<S> {
             verdicts,
             rows,
             timers,
-            cancelled: ledger.cancelled,
+            cancelled,
             announcements: self.service.announcements(&batch),
         })
     }
@@ -265,8 +271,9 @@ impl<S: Service> Ledger<S> {
     fn take(&mut self, effects: Effects<S::Reply>, item: &Item<S>) -> Option<S::Reply> {
         self.causes.extend(effects.messages.iter().map(|_| item.cause().to_owned()));
         self.messages.extend(effects.messages);
-        self.timers.extend(effects.timers);
-        self.cancelled.extend(effects.cancelled);
+        // The last word of the batch counts.
+        self.timers.extend(effects.cancelled.into_iter().map(|key| (key, None)));
+        self.timers.extend(effects.timers.into_iter().map(|timer| (timer.key(), Some(timer))));
         effects.reply
     }
 
@@ -344,12 +351,4 @@ fn redrive_now(source: &str, subject: &str, moment: Moment) -> Timer {
         attempt: 0,
         due: moment.now,
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

@@ -54,7 +54,7 @@ pub async fn load<R: DeserializeOwned>(
     let rows: Vec<StoredRow> = tx
         .fetch(
             "SELECT command_id, fingerprint, result FROM idempotency
-             WHERE command_id IN (SELECT r.value->>'id' FROM json_each($1) AS r)",
+             WHERE command_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)",
             &args,
         )
         .await?;
@@ -85,7 +85,7 @@ pub async fn save<R: Serialize>(tx: &mut Tx, results: &[(String, Stored<R>)], no
     tx.execute(
         "INSERT INTO idempotency (command_id, fingerprint, result, at)
          SELECT r.value->>'id', r.value->>'fingerprint', r.value->>'result', CAST(r.value->>'at' AS BIGINT)
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &rows,
     )
     .await?;

@@ -86,7 +86,7 @@ pub async fn load(tx: &mut Tx, lines: impl IntoIterator<Item = &Line>) -> Result
                     COALESCE(i.last, 0) AS last,
                     (SELECT MAX(p.sequence) FROM parked AS p
                      WHERE p.source = r.value->>'source' AND p.subject = r.value->>'subject') AS parked
-             FROM json_each($1) AS r
+             FROM jsonb_each($1) AS r
              LEFT JOIN inbox AS i ON i.source = r.value->>'source' AND i.subject = r.value->>'subject'",
             &args,
         )
@@ -115,12 +115,12 @@ pub async fn save(tx: &mut Tx, moved: &[(Line, i64, i64)]) -> Result<(), StoreEr
     // A line that has appeared since it was read breaks the key: a conflict, too.
     tx.execute_each(
         "INSERT INTO inbox (source, subject, last)
-         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'to' AS BIGINT) FROM json_each($1) AS r",
+         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'to' AS BIGINT) FROM jsonb_each($1) AS r",
         &rows(true),
     )
     .await?;
     tx.execute_each(
-        "UPDATE inbox SET last = CAST(r.value->>'to' AS BIGINT) FROM json_each($1) AS r
+        "UPDATE inbox SET last = CAST(r.value->>'to' AS BIGINT) FROM jsonb_each($1) AS r
          WHERE inbox.source = r.value->>'source' AND inbox.subject = r.value->>'subject'
            AND inbox.last = CAST(r.value->>'from' AS BIGINT) AND CAST(r.value->>'to' AS BIGINT) > inbox.last",
         &rows(false),

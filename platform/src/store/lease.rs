@@ -62,12 +62,12 @@ impl Claimant {
             .fetch(
                 "INSERT INTO leases (name, holder, epoch, expires_at)
                  SELECT r.value->>'name', r.value->>'holder', 1, CAST(r.value->>'until' AS BIGINT)
-                 FROM json_each($1) AS r WHERE true
+                 FROM jsonb_each($1) AS r WHERE true
                  ON CONFLICT (name) DO UPDATE
                  SET holder = excluded.holder, epoch = leases.epoch + 1, expires_at = excluded.expires_at
                  WHERE leases.holder <> excluded.holder
-                   AND (leases.expires_at < (SELECT MIN(CAST(n.value->>'now' AS BIGINT)) FROM json_each($1) AS n)
-                        OR (SELECT MIN(CAST(n.value->>'force' AS BIGINT)) FROM json_each($1) AS n) = 1)
+                   AND (leases.expires_at < (SELECT MIN(CAST(n.value->>'now' AS BIGINT)) FROM jsonb_each($1) AS n)
+                        OR (SELECT MIN(CAST(n.value->>'force' AS BIGINT)) FROM jsonb_each($1) AS n) = 1)
                  RETURNING name, epoch, expires_at",
                 &rows,
             )
@@ -94,7 +94,7 @@ impl Claimant {
         let mut tx = db.begin_lazy().await?;
         let leases = tx
             .fetch(
-                "UPDATE leases SET expires_at = CAST(r.value->>'until' AS BIGINT) FROM json_each($1) AS r
+                "UPDATE leases SET expires_at = CAST(r.value->>'until' AS BIGINT) FROM jsonb_each($1) AS r
                  WHERE leases.name = r.value->>'name' AND leases.holder = r.value->>'holder'
                    AND leases.epoch = CAST(r.value->>'epoch' AS BIGINT)
                  RETURNING leases.name, leases.epoch, leases.expires_at",
@@ -119,7 +119,7 @@ impl Claimant {
             .collect();
         let mut tx = db.begin().await?;
         tx.execute(
-            "UPDATE leases SET expires_at = 0 FROM json_each($1) AS r
+            "UPDATE leases SET expires_at = 0 FROM jsonb_each($1) AS r
              WHERE leases.name = r.value->>'name' AND leases.holder = r.value->>'holder'
                AND leases.epoch = CAST(r.value->>'epoch' AS BIGINT)",
             &rows,
@@ -146,7 +146,7 @@ pub async fn fence(tx: &mut Tx, leases: &[(String, i64)]) -> Result<Vec<String>,
     let standing: Vec<Name> = tx
         .fetch_for_share(
             "SELECT l.name FROM leases AS l WHERE (l.name, l.epoch) IN
-             (SELECT r.value->>'name', CAST(r.value->>'epoch' AS BIGINT) FROM json_each($1) AS r)
+             (SELECT r.value->>'name', CAST(r.value->>'epoch' AS BIGINT) FROM jsonb_each($1) AS r)
              ORDER BY l.name",
             &rows,
         )

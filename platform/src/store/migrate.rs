@@ -31,7 +31,9 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     applied_at BIGINT NOT NULL, PRIMARY KEY (collection, version))";
 
 /// A JSON array as rows, as SQLite has it. Inlined by the planner.
-const JSON_EACH: &str = "CREATE OR REPLACE FUNCTION json_each(text) RETURNS TABLE(value jsonb)
+const JSON_EACH: &str = "CREATE OR REPLACE FUNCTION jsonb_each(text) RETURNS TABLE(value jsonb)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 200 AS 'SELECT jsonb_array_elements($1::jsonb)';
+    CREATE OR REPLACE FUNCTION json_each(text) RETURNS TABLE(value jsonb)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 200 AS 'SELECT jsonb_array_elements($1::jsonb)'";
 
 #[derive(sqlx::FromRow)]
@@ -59,7 +61,7 @@ impl Db {
         for (collection, steps) in [("platform", PLATFORM.as_slice()), ("service", own)] {
             let applied: Vec<Applied> = tx
                 .fetch(
-                    "SELECT m.version, m.hash FROM migrations AS m, json_each($1) AS r
+                    "SELECT m.version, m.hash FROM migrations AS m, jsonb_each($1) AS r
                      WHERE m.collection = r.value->>'collection'",
                     &[json!({ "collection": collection })],
                 )
@@ -87,7 +89,7 @@ impl Db {
                     "INSERT INTO migrations (collection, version, name, hash, applied_at)
                      SELECT r.value->>'collection', CAST(r.value->>'version' AS BIGINT), r.value->>'name',
                             r.value->>'hash', CAST(r.value->>'at' AS BIGINT)
-                     FROM json_each($1) AS r",
+                     FROM jsonb_each($1) AS r",
                     &[json!({
                         "collection": collection, "version": step.version, "name": step.name,
                         "hash": hash, "at": Clock::system().now(),

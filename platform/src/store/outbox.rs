@@ -162,7 +162,7 @@ pub async fn append(
                      SELECT r.value->>'stream', CAST(r.value->>'partition' AS BIGINT), r.value->>'source',
                             r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT), r.value->>'kind',
                             CAST(r.value->>'time' AS BIGINT), r.value->>'envelope'
-                     FROM json_each($1) AS r
+                     FROM jsonb_each($1) AS r
                      RETURNING id, source, subject, sequence"
                 ),
                 &rows,
@@ -207,7 +207,7 @@ async fn next_sequences<'a>(
         .fetch(
             "INSERT INTO outbox_heads (source, subject, last)
              SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'count' AS BIGINT)
-             FROM json_each($1) AS r WHERE true
+             FROM jsonb_each($1) AS r WHERE true
              ON CONFLICT (source, subject) DO UPDATE SET last = outbox_heads.last + excluded.last
              RETURNING source, subject, last",
             &rows,
@@ -230,7 +230,7 @@ pub async fn unpublished(db: &Db, table: &str, partitions: &[u32], limit: usize)
         format!(
             "SELECT id, stream, partition, envelope FROM {table}
              WHERE position IS NULL AND settled = 0
-               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM json_each($1) AS r)
+               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM jsonb_each($1) AS r)
              ORDER BY id LIMIT {limit}"
         ),
         &partitions.iter().map(|partition| json!({ "partition": partition })).collect::<Vec<_>>(),
@@ -260,7 +260,7 @@ pub async fn unsettled(db: &Db, table: &str, partitions: &[u32]) -> Result<Vec<U
         format!(
             "SELECT id, stream, partition, position FROM {table}
              WHERE settled = 0 AND position IS NOT NULL
-               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM json_each($1) AS r)
+               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM jsonb_each($1) AS r)
              ORDER BY position"
         ),
         &partitions.iter().map(|partition| json!({ "partition": partition })).collect::<Vec<_>>(),
@@ -280,7 +280,7 @@ pub async fn mark_published(tx: &mut Tx, table: &str, marks: &[Mark]) -> Result<
         marks.iter().map(|mark| json!({ "id": mark.id, "position": mark.position.to_string() })).collect();
     tx.execute(
         format!(
-            "UPDATE {table} SET position = r.value->>'position' FROM json_each($1) AS r
+            "UPDATE {table} SET position = r.value->>'position' FROM jsonb_each($1) AS r
              WHERE {table}.id = CAST(r.value->>'id' AS BIGINT)"
         ),
         &rows,
@@ -302,11 +302,11 @@ pub async fn settle(tx: &mut Tx, outlet: &Outlet, marks: &[Mark]) -> Result<(), 
         marks.iter().map(|mark| json!({ "id": mark.id, "position": mark.position.to_string() })).collect();
     let sql = if outlet.keeps {
         format!(
-            "UPDATE {table} SET settled = 1, position = r.value->>'position' FROM json_each($1) AS r
+            "UPDATE {table} SET settled = 1, position = r.value->>'position' FROM jsonb_each($1) AS r
              WHERE {table}.id = CAST(r.value->>'id' AS BIGINT)"
         )
     } else {
-        format!("DELETE FROM {table} WHERE id IN (SELECT CAST(r.value->>'id' AS BIGINT) FROM json_each($1) AS r)")
+        format!("DELETE FROM {table} WHERE id IN (SELECT CAST(r.value->>'id' AS BIGINT) FROM jsonb_each($1) AS r)")
     };
     tx.execute(sql, &rows).await?;
     Ok(())
@@ -320,7 +320,7 @@ pub async fn forget_positions(tx: &mut Tx, table: &str, partitions: &[u32]) -> R
     tx.execute(
         format!(
             "UPDATE {table} SET position = NULL WHERE settled = 0 AND position IS NOT NULL
-               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM json_each($1) AS r)"
+               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM jsonb_each($1) AS r)"
         ),
         &partitions.iter().map(|partition| json!({ "partition": partition })).collect::<Vec<_>>(),
     )

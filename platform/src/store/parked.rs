@@ -118,7 +118,7 @@ pub async fn save(tx: &mut Tx, parked: &[Parked]) -> Result<(), StoreError> {
          SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT), r.value->>'stream',
                 r.value->>'envelope', r.value->>'state', CAST(r.value->>'attempts' AS BIGINT), r.value->>'errors',
                 CAST(r.value->>'next_due' AS BIGINT), CAST(r.value->>'parked_at' AS BIGINT)
-         FROM json_each($1) AS r WHERE true
+         FROM jsonb_each($1) AS r WHERE true
          ON CONFLICT (source, subject, sequence) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
                 errors = excluded.errors, next_due = excluded.next_due, envelope = excluded.envelope",
         &rows,
@@ -142,7 +142,7 @@ pub async fn remove(tx: &mut Tx, keys: &[(String, String, i64)]) -> Result<(), S
     tx.execute(
         "DELETE FROM parked WHERE (source, subject, sequence) IN
          (SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT)
-          FROM json_each($1) AS r)",
+          FROM jsonb_each($1) AS r)",
         &rows,
     )
     .await?;
@@ -166,7 +166,7 @@ pub async fn promote(tx: &mut Tx, removed: &[(String, String, i64)], now: Millis
         .collect();
     tx.execute(
         "UPDATE parked SET state = 'RETRY', next_due = CAST(r.value->>'now' AS BIGINT)
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE parked.source = r.value->>'source' AND parked.subject = r.value->>'subject'
            AND parked.sequence = CAST(r.value->>'sequence' AS BIGINT) AND parked.state = 'BEHIND'",
         &rows,
@@ -186,7 +186,7 @@ pub async fn head(db: &Db, source: &str, subject: &str) -> Result<Option<Parked>
     let rows: Vec<Parked> = db
         .read(
             format!(
-                "SELECT {COLUMNS} FROM parked AS p, json_each($1) AS r
+                "SELECT {COLUMNS} FROM parked AS p, jsonb_each($1) AS r
                  WHERE p.source = r.value->>'source' AND p.subject = r.value->>'subject'
                  ORDER BY p.sequence LIMIT 1"
             ),
@@ -203,7 +203,7 @@ pub async fn head(db: &Db, source: &str, subject: &str) -> Result<Option<Parked>
 pub async fn retries(db: &Db, before: Millis) -> Result<Vec<Parked>, StoreError> {
     db.read(
         format!(
-            "SELECT {COLUMNS} FROM parked AS p, json_each($1) AS r
+            "SELECT {COLUMNS} FROM parked AS p, jsonb_each($1) AS r
              WHERE p.next_due IS NOT NULL AND p.next_due < CAST(r.value->>'before' AS BIGINT)"
         ),
         &[json!({ "before": before })],

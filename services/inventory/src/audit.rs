@@ -40,7 +40,7 @@ pub async fn audit(tx: &mut Tx) -> Result<Vec<Finding>, StoreError> {
             "SELECT s.sku, s.reserved AS found, COALESCE(o.quantity, 0) AS expected
              FROM stock AS s LEFT JOIN
                   (SELECT l.value->>'sku' AS sku, CAST(SUM(CAST(l.value->>'quantity' AS BIGINT)) AS BIGINT) AS quantity
-                   FROM reservations AS r, json_each(r.lines) AS l WHERE r.state = 'OPEN' GROUP BY l.value->>'sku') AS o
+                   FROM reservations AS r, jsonb_each(r.lines) AS l WHERE r.state = 'OPEN' GROUP BY l.value->>'sku') AS o
                   ON o.sku = s.sku
              WHERE $1 <> '' AND s.reserved <> COALESCE(o.quantity, 0)",
             &[0; 0],

@@ -76,7 +76,7 @@ impl Server for InventoryServer {
             .db
             .read(
                 "SELECT sku, name, price, currency, version FROM products
-                 WHERE sku IN (SELECT r.value->>'sku' FROM json_each($1) AS r)",
+                 WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r)",
                 &args,
             )
             .await

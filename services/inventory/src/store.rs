@@ -126,7 +126,7 @@ pub(crate) async fn load(
         let rows: Vec<ReservationRow> = tx
             .fetch_for_update(
                 "SELECT order_id, state, lines, version FROM reservations
-                 WHERE order_id IN (SELECT r.value->>'id' FROM json_each($1) AS r) ORDER BY order_id",
+                 WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY order_id",
                 &args,
             )
             .await?;
@@ -143,7 +143,7 @@ pub(crate) async fn load(
         let rows: Vec<StockRow> = tx
             .fetch_for_update(
                 "SELECT sku, on_hand, reserved, version FROM stock
-                 WHERE sku IN (SELECT r.value->>'sku' FROM json_each($1) AS r) ORDER BY sku",
+                 WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r) ORDER BY sku",
                 &args,
             )
             .await?;
@@ -157,7 +157,7 @@ pub(crate) async fn load(
         let rows: Vec<ProductRow> = tx
             .fetch_for_update(
                 "SELECT sku, name, price, currency, version FROM products
-                 WHERE sku IN (SELECT r.value->>'sku' FROM json_each($1) AS r) ORDER BY sku",
+                 WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r) ORDER BY sku",
                 &args,
             )
             .await?;
@@ -179,14 +179,14 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     tx.execute_each(
         "INSERT INTO products (sku, name, price, currency, version)
          SELECT r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT), r.value->>'currency', 1
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &new,
     )
     .await?;
     tx.execute_each(
         "UPDATE products SET name = r.value->>'name', price = CAST(r.value->>'price' AS BIGINT),
                 currency = r.value->>'currency', version = products.version + 1
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE products.sku = r.value->>'sku' AND products.version = CAST(r.value->>'version' AS BIGINT)",
         &changed,
     )
@@ -197,14 +197,14 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     tx.execute_each(
         "INSERT INTO stock (sku, on_hand, reserved, version)
          SELECT r.value->>'sku', CAST(r.value->>'on_hand' AS BIGINT), CAST(r.value->>'reserved' AS BIGINT), 1
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &new,
     )
     .await?;
     tx.execute_each(
         "UPDATE stock SET on_hand = CAST(r.value->>'on_hand' AS BIGINT),
                 reserved = CAST(r.value->>'reserved' AS BIGINT), version = stock.version + 1
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE stock.sku = r.value->>'sku' AND stock.version = CAST(r.value->>'version' AS BIGINT)",
         &changed,
     )
@@ -216,14 +216,14 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     });
     tx.execute_each(
         "INSERT INTO reservations (order_id, state, lines, version)
-         SELECT r.value->>'order_id', r.value->>'state', r.value->>'lines', 1 FROM json_each($1) AS r",
+         SELECT r.value->>'order_id', r.value->>'state', r.value->>'lines', 1 FROM jsonb_each($1) AS r",
         &new,
     )
     .await?;
     tx.execute_each(
         "UPDATE reservations SET state = r.value->>'state', lines = r.value->>'lines',
                 version = reservations.version + 1
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE reservations.order_id = r.value->>'order_id'
            AND reservations.version = CAST(r.value->>'version' AS BIGINT)",
         &changed,
@@ -244,7 +244,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
         "INSERT INTO stock_movements (sku, order_id, kind, on_hand, reserved, at)
          SELECT r.value->>'sku', r.value->>'order_id', r.value->>'kind', CAST(r.value->>'on_hand' AS BIGINT),
                 CAST(r.value->>'reserved' AS BIGINT), CAST(r.value->>'at' AS BIGINT)
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &movements,
     )
     .await

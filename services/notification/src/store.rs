@@ -71,7 +71,7 @@ pub(crate) async fn load(tx: &mut Tx, orders: impl Iterator<Item = &str>) -> Res
     let rows: Vec<SubjectRow> = tx
         .fetch(
             "SELECT order_id, customer_id, email, goods, total, currency, pay_before, card_offered
-             FROM order_customers WHERE order_id IN (SELECT r.value->>'id' FROM json_each($1) AS r)",
+             FROM order_customers WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)",
             &args,
         )
         .await?;
@@ -111,7 +111,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
              SELECT r.value->>'order_id', r.value->>'customer_id', r.value->>'email', r.value->>'goods',
                     CAST(r.value->>'total' AS BIGINT), r.value->>'currency', CAST(r.value->>'pay_before' AS BIGINT),
                     CAST(r.value->>'card_offered' AS BIGINT)
-             FROM json_each($1) AS r",
+             FROM jsonb_each($1) AS r",
             &learned,
         )
         .await?;
@@ -132,7 +132,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
             "INSERT INTO notifications (notification_id, customer_id, order_id, kind, title, body, at)
              SELECT r.value->>'id', r.value->>'customer_id', r.value->>'order_id', r.value->>'kind',
                     r.value->>'title', r.value->>'body', CAST(r.value->>'at' AS BIGINT)
-             FROM json_each($1) AS r",
+             FROM jsonb_each($1) AS r",
             &notifications,
         )
         .await?;

@@ -52,7 +52,7 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<(Vec<Finding>, Vec<Standi
         let rows: Vec<Row> = tx
             .fetch(
                 format!(
-                    "SELECT o.id, o.aggregate FROM orders AS o, json_each($1) AS r
+                    "SELECT o.id, o.aggregate FROM orders AS o, jsonb_each($1) AS r
                      WHERE o.id > r.value->>'after' ORDER BY o.id LIMIT {CHUNK}"
                 ),
                 &[json!({ "after": after })],
@@ -61,7 +61,7 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<(Vec<Finding>, Vec<Standi
         let Some(last) = rows.last() else { break };
         let events: Vec<EventRow> = tx
             .fetch(
-                "SELECT e.subject, e.envelope FROM order_events AS e, json_each($1) AS r
+                "SELECT e.subject, e.envelope FROM order_events AS e, jsonb_each($1) AS r
                  WHERE e.subject > r.value->>'after' AND e.subject <= r.value->>'last'
                  ORDER BY e.subject, e.sequence",
                 &[json!({ "after": after, "last": last.id })],

@@ -84,7 +84,7 @@ pub(crate) async fn load(tx: &mut Tx, orders: &BTreeSet<&str>, skus: &BTreeSet<&
         let rows: Vec<OrderRow> = tx
             .fetch_for_update(
                 "SELECT id, version, aggregate FROM orders
-                 WHERE id IN (SELECT r.value->>'id' FROM json_each($1) AS r) ORDER BY id",
+                 WHERE id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY id",
                 &args,
             )
             .await?;
@@ -98,7 +98,7 @@ pub(crate) async fn load(tx: &mut Tx, orders: &BTreeSet<&str>, skus: &BTreeSet<&
         let rows: Vec<PriceRow> = tx
             .fetch(
                 "SELECT sku, name, price, currency FROM prices
-                 WHERE sku IN (SELECT r.value->>'sku' FROM json_each($1) AS r)",
+                 WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r)",
                 &args,
             )
             .await?;
@@ -125,7 +125,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
         "INSERT INTO orders (id, version, status, pay_before, step_due, aggregate)
          SELECT r.value->>'id', CAST(r.value->>'version' AS BIGINT), r.value->>'status',
                 CAST(r.value->>'pay_before' AS BIGINT), CAST(r.value->>'step_due' AS BIGINT), r.value->>'aggregate'
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &new,
     )
     .await?;
@@ -133,7 +133,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
         "UPDATE orders SET version = CAST(r.value->>'version' AS BIGINT), status = r.value->>'status',
                 pay_before = CAST(r.value->>'pay_before' AS BIGINT),
                 step_due = CAST(r.value->>'step_due' AS BIGINT), aggregate = r.value->>'aggregate'
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE orders.id = r.value->>'id' AND orders.version = CAST(r.value->>'loaded' AS BIGINT)",
         &changed,
     )
@@ -149,7 +149,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
     tx.execute_each(
         "INSERT INTO prices (sku, name, price, currency)
          SELECT r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT), r.value->>'currency'
-         FROM json_each($1) AS r WHERE true
+         FROM jsonb_each($1) AS r WHERE true
          ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price, currency = excluded.currency",
         &prices,
     )
@@ -160,10 +160,10 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
 pub(crate) async fn timers(db: &Db, before: Millis) -> Result<Vec<Timer>, StoreError> {
     let rows: Vec<DueRow> = db
         .read(
-            "SELECT o.id, o.pay_before, o.step_due FROM orders AS o, json_each($1) AS r
+            "SELECT o.id, o.pay_before, o.step_due FROM orders AS o, jsonb_each($1) AS r
              WHERE o.pay_before < CAST(r.value->>'before' AS BIGINT)
              UNION
-             SELECT o.id, o.pay_before, o.step_due FROM orders AS o, json_each($1) AS r
+             SELECT o.id, o.pay_before, o.step_due FROM orders AS o, jsonb_each($1) AS r
              WHERE o.step_due < CAST(r.value->>'before' AS BIGINT)",
             &[json!({ "before": before })],
         )

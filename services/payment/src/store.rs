@@ -61,7 +61,7 @@ pub(crate) async fn load(tx: &mut Tx, orders: impl Iterator<Item = &str>) -> Res
     let rows: Vec<PaymentRow> = tx
         .fetch_for_update(
             "SELECT order_id, attempt, state, amount, currency, token, last4, authorisation_id, reason, version
-             FROM payments WHERE order_id IN (SELECT r.value->>'id' FROM json_each($1) AS r)
+             FROM payments WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)
              ORDER BY order_id, attempt",
             &args,
         )
@@ -93,7 +93,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
              SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'state',
                     CAST(r.value->>'amount' AS BIGINT), r.value->>'currency', r.value->>'token', r.value->>'last4',
                     r.value->>'authorisation_id', r.value->>'reason', 1, CAST(r.value->>'at' AS BIGINT)
-             FROM json_each($1) AS r",
+             FROM jsonb_each($1) AS r",
             &new,
         )
         .await?;
@@ -102,7 +102,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     tx.execute_each(
         "UPDATE payments
          SET state = r.value->>'state', version = payments.version + 1, updated_at = CAST(r.value->>'at' AS BIGINT)
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE payments.order_id = r.value->>'order_id' AND payments.attempt = CAST(r.value->>'attempt' AS BIGINT)
            AND payments.version = CAST(r.value->>'version' AS BIGINT)",
         &known,
@@ -127,7 +127,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
              SELECT r.value->>'entry_id', r.value->>'account', CAST(r.value->>'amount' AS BIGINT),
                     r.value->>'currency', r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT),
                     CAST(r.value->>'at' AS BIGINT)
-             FROM json_each($1) AS r",
+             FROM jsonb_each($1) AS r",
             &postings,
         )
         .await?;

@@ -129,7 +129,7 @@ pub async fn orders_are_their_folds(tx: &mut Tx) -> Result<Finding, StoreError> 
     let strangers: Vec<Id> = tx
         .fetch(
             "SELECT o.id FROM orders AS o WHERE NOT EXISTS
-             (SELECT 1 FROM event_log AS e, json_each($1) AS r
+             (SELECT 1 FROM event_log AS e, jsonb_each($1) AS r
               WHERE e.source = r.value->>'source' AND e.subject = o.id)
              ORDER BY o.id",
             &[json!({ "source": ORDER_SOURCE })],
@@ -145,7 +145,7 @@ async fn logged_orders(tx: &mut Tx, after: &str) -> Result<Vec<String>, StoreErr
         .fetch(
             format!(
                 "WITH a AS MATERIALIZED (
-                     SELECT r.value->>'source' AS source, r.value->>'after' AS after FROM json_each($1) AS r)
+                     SELECT r.value->>'source' AS source, r.value->>'after' AS after FROM jsonb_each($1) AS r)
                  SELECT DISTINCT subject AS id FROM event_log
                  WHERE source = (SELECT source FROM a) AND subject > (SELECT after FROM a)
                  ORDER BY subject LIMIT {CHUNK}"
@@ -164,7 +164,7 @@ async fn fold_again(tx: &mut Tx, ids: &[String]) -> Result<BTreeMap<String, Fold
     let logged: Vec<Logged> = tx
         .fetch(
             "SELECT subject, envelope FROM event_log WHERE (source, subject) IN
-             (SELECT r.value->>'source', r.value->>'subject' FROM json_each($1) AS r)
+             (SELECT r.value->>'source', r.value->>'subject' FROM jsonb_each($1) AS r)
              ORDER BY source, subject, sequence",
             &args,
         )

@@ -76,7 +76,7 @@ pub(crate) async fn load(tx: &mut Tx, inputs: &[&Input]) -> Result<Batch, StoreE
         let rows: Vec<CourseRow> = tx
             .fetch(
                 "SELECT id, customer_id, status, status_reason, version, pay_before FROM orders
-                 WHERE id IN (SELECT r.value->>'key' FROM json_each($1) AS r)",
+                 WHERE id IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)",
                 &keys(&ids),
             )
             .await?;
@@ -92,7 +92,7 @@ pub(crate) async fn load(tx: &mut Tx, inputs: &[&Input]) -> Result<Batch, StoreE
         let rows: Vec<ProductRow> = tx
             .fetch(
                 "SELECT sku, name, price, currency, on_hand, reserved FROM products
-                 WHERE sku IN (SELECT r.value->>'key' FROM json_each($1) AS r)",
+                 WHERE sku IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)",
                 &keys(&skus),
             )
             .await?;
@@ -157,7 +157,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
                 CAST(r.value->>'version' AS BIGINT), CAST(r.value->>'placed_at' AS BIGINT),
                 CAST(r.value->>'pay_before' AS BIGINT), CAST(r.value->>'total' AS BIGINT), r.value->>'currency',
                 r.value->>'lines', r.value->>'address'
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &placed,
     )
     .await?;
@@ -165,7 +165,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
         "UPDATE orders
          SET status = r.value->>'status', status_reason = r.value->>'status_reason',
              version = CAST(r.value->>'version' AS BIGINT), pay_before = CAST(r.value->>'pay_before' AS BIGINT)
-         FROM json_each($1) AS r WHERE orders.id = r.value->>'id'",
+         FROM jsonb_each($1) AS r WHERE orders.id = r.value->>'id'",
         &moved,
     )
     .await?;
@@ -182,7 +182,7 @@ async fn append(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
          SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT), r.value->>'kind',
                 CAST(r.value->>'time' AS BIGINT), r.value->>'correlation_id', r.value->>'event_id',
                 r.value->>'envelope'
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &rows,
     )
     .await
@@ -230,7 +230,7 @@ async fn save_products(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
         "INSERT INTO products (sku, name, price, currency, on_hand, reserved, search_text)
          SELECT r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT), r.value->>'currency',
                 CAST(r.value->>'on_hand' AS BIGINT), CAST(r.value->>'reserved' AS BIGINT), r.value->>'search_text'
-         FROM json_each($1) AS r WHERE true
+         FROM jsonb_each($1) AS r WHERE true
          ON CONFLICT (sku) DO UPDATE
          SET name = excluded.name, price = excluded.price, currency = excluded.currency,
              on_hand = excluded.on_hand, reserved = excluded.reserved, search_text = excluded.search_text",
@@ -254,7 +254,7 @@ async fn save_notifications(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError
         "INSERT INTO notifications (id, customer_id, order_id, title, body, at)
          SELECT r.value->>'id', r.value->>'customer_id', r.value->>'order_id', r.value->>'title', r.value->>'body',
                 CAST(r.value->>'at' AS BIGINT)
-         FROM json_each($1) AS r",
+         FROM jsonb_each($1) AS r",
         &rows,
     )
     .await

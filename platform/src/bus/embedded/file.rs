@@ -206,7 +206,7 @@ async fn write_rows(
     let mut tx = connection.begin().await?;
     sqlx::query(
         "INSERT INTO partition (stream, number, head)
-         SELECT value->>'stream', value->>'number', value->>'head' FROM json_each($1) WHERE true
+         SELECT value->>'stream', value->>'number', value->>'head' FROM jsonb_each($1) WHERE true
          ON CONFLICT (stream, number) DO UPDATE SET head = excluded.head",
     )
     .bind(&partitions)
@@ -215,14 +215,14 @@ async fn write_rows(
     // Groups that are no longer declared go with the old watermarks.
     sqlx::query(
         "DELETE FROM watermark WHERE (stream, number) IN
-         (SELECT value->>'stream', value->>'number' FROM json_each($1))",
+         (SELECT value->>'stream', value->>'number' FROM jsonb_each($1))",
     )
     .bind(&partitions)
     .execute(&mut *tx)
     .await?;
     sqlx::query(
         "INSERT INTO watermark (stream, number, listener, settled)
-         SELECT value->>'stream', value->>'number', value->>'listener', value->>'settled' FROM json_each($1)",
+         SELECT value->>'stream', value->>'number', value->>'listener', value->>'settled' FROM jsonb_each($1)",
     )
     .bind(serde_json::to_string(watermarks)?)
     .execute(&mut *tx)
@@ -230,7 +230,7 @@ async fn write_rows(
     for chunk in entries.chunks(CHUNK) {
         sqlx::query(
             "INSERT OR REPLACE INTO entry (stream, number, seq, body)
-             SELECT value->>'stream', value->>'number', value->>'seq', value->>'body' FROM json_each($1)",
+             SELECT value->>'stream', value->>'number', value->>'seq', value->>'body' FROM jsonb_each($1)",
         )
         .bind(serde_json::to_string(chunk)?)
         .execute(&mut *tx)
@@ -238,7 +238,7 @@ async fn write_rows(
     }
     sqlx::query(
         "DELETE FROM entry WHERE (stream, number, seq) IN
-         (SELECT e.stream, e.number, e.seq FROM json_each($1) AS r CROSS JOIN entry AS e
+         (SELECT e.stream, e.number, e.seq FROM jsonb_each($1) AS r CROSS JOIN entry AS e
           ON e.stream = r.value->>'stream' AND e.number = r.value->>'number' AND e.seq <= r.value->>'settled')",
     )
     .bind(&partitions)
@@ -249,7 +249,7 @@ async fn write_rows(
 
 async fn set(connection: &mut SqliteConnection, properties: &[(&str, &str)]) -> Result<(), sqlx::Error> {
     let rows = json!(properties).to_string();
-    sqlx::query("INSERT OR REPLACE INTO property SELECT value->>0, value->>1 FROM json_each($1)")
+    sqlx::query("INSERT OR REPLACE INTO property SELECT value->>0, value->>1 FROM jsonb_each($1)")
         .bind(rows)
         .execute(connection)
         .await?;

@@ -1,4 +1,4 @@
--- Moves what is due from the delay queue into its stream, in the order of time.
+-- Moves what is due from the delay queue into its stream, earliest first.
 -- One script, hence atomic: a timer is in the queue or in the stream.
 -- KEYS: the delay queue, then the stream's partitions from 0 up.
 -- ARGV: now (unix ms), at most how many.

@@ -94,7 +94,7 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
         .fetch_for_update(
             "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, version FROM bank_holds
              WHERE (order_id, attempt) IN
-                   (SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT) FROM json_each($1) AS r)
+                   (SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT) FROM jsonb_each($1) AS r)
              ORDER BY order_id, attempt",
             &args,
         )
@@ -118,7 +118,7 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
     let rows: Vec<RecordRow> = tx
         .fetch_for_update(
             "SELECT key, amount, currency, outcome, detail, calls FROM bank_operations
-             WHERE key IN (SELECT r.value->>'key' FROM json_each($1) AS r) ORDER BY key",
+             WHERE key IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r) ORDER BY key",
             &args,
         )
         .await?;
@@ -153,7 +153,7 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
              SELECT r.value->>'key', r.value->>'operation', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
                     r.value->>'outcome', r.value->>'detail', CAST(r.value->>'calls' AS BIGINT),
                     CAST(r.value->>'at' AS BIGINT)
-             FROM json_each($1) AS r",
+             FROM jsonb_each($1) AS r",
             &new,
         )
         .await?;
@@ -161,7 +161,7 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     tx.execute_each(
         "UPDATE bank_operations
          SET outcome = r.value->>'outcome', detail = r.value->>'detail', calls = CAST(r.value->>'calls' AS BIGINT)
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE bank_operations.key = r.value->>'key' AND bank_operations.calls = CAST(r.value->>'was' AS BIGINT)",
         &known,
     )
@@ -183,14 +183,14 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
              SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'token',
                     r.value->>'authorisation_id', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
                     r.value->>'state', 1, CAST(r.value->>'at' AS BIGINT)
-             FROM json_each($1) AS r",
+             FROM jsonb_each($1) AS r",
             &new,
         )
         .await?;
     }
     tx.execute_each(
         "UPDATE bank_holds SET state = r.value->>'state', version = bank_holds.version + 1
-         FROM json_each($1) AS r
+         FROM jsonb_each($1) AS r
          WHERE bank_holds.order_id = r.value->>'order_id'
            AND bank_holds.attempt = CAST(r.value->>'attempt' AS BIGINT)
            AND bank_holds.version = CAST(r.value->>'was' AS BIGINT)",

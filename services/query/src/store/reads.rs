@@ -101,11 +101,11 @@ const ORDER: &str =
     "SELECT t.id, t.customer_id, t.status, t.status_reason, t.version, t.placed_at, t.pay_before, t.total,
     t.currency, t.lines, t.address FROM orders AS t";
 const ORDER_BY_ID: &str = "SELECT id, customer_id, status, status_reason, version, placed_at, pay_before, total,
-    currency, lines, address FROM orders WHERE id IN (SELECT r.value->>'id' FROM json_each($1) AS r)";
+    currency, lines, address FROM orders WHERE id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)";
 const NOTIFICATION: &str = "SELECT t.id, t.customer_id, t.order_id, t.title, t.body, t.at FROM notifications AS t";
 const NEWEST_ARGUMENTS: &str = "WITH a AS MATERIALIZED (
     SELECT r.value->>'customer' AS customer, r.value->>'status' AS status, CAST(r.value->>'time' AS BIGINT) AS time,
-           r.value->>'id' AS id, CAST(r.value->>'rows' AS BIGINT) AS size FROM json_each($1) AS r)";
+           r.value->>'id' AS id, CAST(r.value->>'rows' AS BIGINT) AS size FROM jsonb_each($1) AS r)";
 
 /// One order.
 pub(crate) async fn order(db: &Db, id: &str) -> Result<Option<OrderRow>, StoreError> {
@@ -122,7 +122,7 @@ pub(crate) async fn order_with_events(db: &Db, id: &str) -> Result<Option<(Order
     let texts: Vec<Text> = tx
         .fetch(
             "SELECT envelope FROM event_log
-             WHERE correlation_id IN (SELECT r.value->>'id' FROM json_each($1) AS r) ORDER BY time, position",
+             WHERE correlation_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY time, position",
             &args,
         )
         .await?;
@@ -187,7 +187,7 @@ pub(crate) async fn product(db: &Db, sku: &str) -> Result<Option<ShownProduct>, 
     let rows = db
         .read(
             "SELECT sku, name, price, currency, on_hand - reserved AS available FROM products
-             WHERE name IS NOT NULL AND sku IN (SELECT r.value->>'sku' FROM json_each($1) AS r)",
+             WHERE name IS NOT NULL AND sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r)",
             &[json!({ "sku": sku })],
         )
         .await?;
@@ -196,7 +196,7 @@ pub(crate) async fn product(db: &Db, sku: &str) -> Result<Option<ShownProduct>, 
 
 /// The words of a search, as patterns: each must occur somewhere.
 const WORDS: &str = "words AS MATERIALIZED (
-    SELECT r.value->>'word' AS word FROM json_each($1) AS r WHERE r.value->>'word' IS NOT NULL)";
+    SELECT r.value->>'word' AS word FROM jsonb_each($1) AS r WHERE r.value->>'word' IS NOT NULL)";
 const MATCHES: &str = r"p.name IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM words AS w WHERE p.search_text NOT LIKE w.word ESCAPE '\')";
 
@@ -217,7 +217,7 @@ pub(crate) async fn products(
             format!(
                 "WITH a AS MATERIALIZED (
                      SELECT r.value->>'name' AS name, r.value->>'sku' AS sku, CAST(r.value->>'rows' AS BIGINT) AS size
-                     FROM json_each($1) AS r WHERE r.value->>'rows' IS NOT NULL),
+                     FROM jsonb_each($1) AS r WHERE r.value->>'rows' IS NOT NULL),
                  {WORDS}
                  SELECT p.sku, p.name, p.price, p.currency, p.on_hand - p.reserved AS available FROM products AS p
                  WHERE {MATCHES}{after} ORDER BY p.name, p.sku LIMIT (SELECT size FROM a)"
