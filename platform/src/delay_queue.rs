@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::{Bus, Timer, TimerKey};
+use crate::bus::{Bus, BusError, Timer, TimerKey};
 use crate::clock::{Clock, Millis};
 use crate::service::Service;
 use crate::store::Db;
@@ -119,10 +119,15 @@ impl<S: Service> Mover<S> {
     /// From a rebuild to the next failure.
     async fn session(&self, instructions: &mut mpsc::UnboundedReceiver<Instruction>) -> Result<(), String> {
         let stream = self.service.spec().timers;
+        let known = self.bus.incarnation().await.map_err(|error| error.to_string())?;
         let mut sweep_at = self.rebuild().await?;
         let mut next_due = Some(self.clock.now());
         loop {
             if next_due.is_some_and(|due| due <= self.clock.now()) {
+                // What we know to be due may have been forgotten with all the rest.
+                if self.bus.incarnation().await.map_err(|error| error.to_string())? != known {
+                    return Err(BusError::Reborn.to_string());
+                }
                 let fired =
                     self.bus.fire_due(stream, self.clock.now(), FIRE).await.map_err(|error| error.to_string())?;
                 next_due = fired.next_due;

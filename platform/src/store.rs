@@ -34,12 +34,15 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions, FromRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, FromRow};
 use tokio::sync::Mutex;
 
 pub use error::StoreError;
 pub use migrate::Migration;
 pub use tx::Tx;
+
+/// How long a Postgres connection may lie idle before it is tried first.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// A row type that both engines can fill.
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
@@ -118,6 +121,16 @@ impl Db {
             .max_connections(8)
             .acquire_timeout(Duration::from_secs(10))
             .test_before_acquire(false)
+            // One that has been idle may have died with its server; a busy one says
+            // so by itself.
+            .before_acquire(|connection, idle| {
+                Box::pin(async move {
+                    if idle.idle_for > IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await?;
         Ok(Self { engine: Engine::Postgres(pool) })

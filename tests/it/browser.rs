@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::servers::guard::{Guarded, tail};
 use crate::servers::{PATIENCE, program, until};
@@ -58,6 +58,7 @@ impl Browser {
         arguments.push(format!("--user-data-dir={}", profile.display()));
         let mut capabilities = Capabilities::new();
         capabilities.insert("goog:chromeOptions".into(), json!({ "binary": chromium, "args": arguments }));
+        capabilities.insert("goog:loggingPrefs".into(), json!({ "browser": "ALL" }));
         let page = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&driver_url)
@@ -76,15 +77,44 @@ impl Browser {
     /// # Errors
     /// The browser is gone.
     pub(crate) async fn resize(&self, width: u32, height: u32) -> Result<()> {
-        let session = self.page.session_id().await?.context("a session until the end")?;
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        let answer = reqwest::Client::new()
-            .post(format!("{}/session/{session}/goog/cdp/execute", self.driver_url))
-            .json(&json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": screen }))
-            .send()
-            .await?;
-        answer.error_for_status()?;
+        self.devtools("Emulation.setDeviceMetricsOverride", screen).await
+    }
+
+    /// Shows pages as to somebody who prefers dark ones, or light ones.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub(crate) async fn prefer_dark(&self, dark: bool) -> Result<()> {
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await
+    }
+
+    /// What the browser had to complain of since it was last asked: errors of scripts, resources
+    /// that did not load, breaches of a content security policy.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub(crate) async fn complaints(&self) -> Result<Vec<String>> {
+        let answer = self.post("se/log", json!({ "type": "browser" })).await?;
+        let entries = answer["value"].as_array().cloned().unwrap_or_default();
+        let bad = entries.iter().filter(|entry| matches!(entry["level"].as_str(), Some("SEVERE" | "WARNING")));
+        Ok(bad.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect())
+    }
+
+    /// A command of the Chrome DevTools Protocol.
+    async fn devtools(&self, command: &str, params: Value) -> Result<()> {
+        self.post("goog/cdp/execute", json!({ "cmd": command, "params": params })).await?;
         Ok(())
+    }
+
+    /// What chromedriver can do beside WebDriver.
+    async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        let session = self.page.session_id().await?.context("a session until the end")?;
+        let url = format!("{}/session/{session}/{path}", self.driver_url);
+        let answer = reqwest::Client::new().post(url).json(&body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
     }
 
     /// Keeps what the window shows as `screenshots/<name>.png` in Cargo's target folder, and
@@ -123,7 +153,7 @@ async fn start_driver(driver: &mut Guarded) -> Result<u16> {
     let log = File::create(&log_file)?;
     driver.start(&chromedriver, ["--port=0"], (log.try_clone()?, log), "KILL", |command| {
         // Whatever it keeps for its user, it keeps there.
-        command.env("HOME", &folder).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
+        command.env("HOME", &folder).env("TMPDIR", &folder).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
     })?;
     until("chromedriver starts", PATIENCE, async || {
         let printed = tail(&log_file, 20);

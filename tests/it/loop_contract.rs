@@ -14,6 +14,8 @@ mod calls;
 mod commands;
 #[path = "loop_contract/crashes.rs"]
 mod crashes;
+#[path = "loop_contract/held_bus.rs"]
+mod held_bus;
 #[path = "loop_contract/losses.rs"]
 mod losses;
 #[path = "loop_contract/messages.rs"]
@@ -110,9 +112,13 @@ impl World {
 
     /// Starts the service, as a process of its own.
     async fn start(&self) -> Result<Running<Tally>> {
+        self.start_on(self.bus().await?).await
+    }
+
+    async fn start_on(&self, bus: Arc<dyn Bus>) -> Result<Running<Tally>> {
         let around = Surroundings {
             db: Db::open(&self.address).await?,
-            bus: self.bus().await?,
+            bus,
             clock: self.clock.clone(),
             partitions: PARTITIONS,
             backoff: BACKOFF,
@@ -187,16 +193,17 @@ impl World {
     async fn until_parked(&self, wanted: &[(&str, i64, &str, i64)]) -> Result<Vec<Parked>> {
         until(&format!("parked: {wanted:?}"), PATIENCE, async || {
             let parked = self.parked().await?;
-            let is: Vec<_> =
-                parked.iter().map(|row| (row.subject.as_str(), row.sequence, row.state.as_str(), row.attempts)).collect();
+            let is: Vec<_> = parked
+                .iter()
+                .map(|row| (row.subject.as_str(), row.sequence, row.state.as_str(), row.attempts))
+                .collect();
             Ok((is == wanted).then_some(parked.clone()))
         })
         .await
     }
 
     async fn count(&self, table: &str) -> Result<i64> {
-        let rows: Vec<(i64,)> =
-            self.db.read(format!("SELECT COUNT(*) FROM {table} WHERE $1 <> ''"), &[0; 0]).await?;
+        let rows: Vec<(i64,)> = self.db.read(format!("SELECT COUNT(*) FROM {table} WHERE $1 <> ''"), &[0; 0]).await?;
         Ok(rows[0].0)
     }
 
@@ -258,12 +265,19 @@ fn code(result: &Result<i64, Failure>) -> Option<Code> {
     result.as_ref().err().map(Failure::code)
 }
 
+/// Where the messages of the outside world come from, mostly.
+const OUTSIDE: &str = "/test";
+
 /// A message of the outside world, as text.
 fn letter<T: Payload>(subject: &str, sequence: i64, payload: &T) -> String {
+    letter_from(OUTSIDE, subject, sequence, payload)
+}
+
+fn letter_from<T: Payload>(source: &str, subject: &str, sequence: i64, payload: &T) -> String {
     let envelope = Envelope {
         id: fresh_id(),
         kind: T::type_name(),
-        source: "/test".into(),
+        source: source.into(),
         subject: subject.into(),
         sequence,
         time: NOON,

@@ -1,8 +1,11 @@
 //! The integration tests: contract suites of the adapters, end to end, faults, and
 //! a browser, in one binary so that it links once.
 
+mod bad_input;
 mod browser;
+mod browser_journey;
 mod bus_contract;
+mod command_line;
 mod guarded_servers;
 mod kill;
 mod oversell;

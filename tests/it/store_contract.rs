@@ -35,10 +35,10 @@ const THINGS: [Migration; 1] = [Migration {
 }];
 
 const INSERT: &str = "INSERT INTO things (key, n, note, version)
-    SELECT r.value->>'key', CAST(r.value->>'n' AS BIGINT), r.value->>'note', 1 FROM json_each($1) AS r";
+    SELECT r.value->>'key', CAST(r.value->>'n' AS BIGINT), r.value->>'note', 1 FROM jsonb_each($1) AS r";
 
 const UPDATE: &str = "UPDATE things SET n = CAST(r.value->>'n' AS BIGINT), version = things.version + 1
-    FROM json_each($1) AS r
+    FROM jsonb_each($1) AS r
     WHERE things.key = r.value->>'key' AND things.version = CAST(r.value->>'version' AS BIGINT)";
 
 /// A store of its own for one test.

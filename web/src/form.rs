@@ -4,10 +4,11 @@
 //! of the right type, and with the visitor's CSRF token. Handlers cannot forget to ask, since
 //! this is the only way to a form's fields.
 
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use futures_util::StreamExt;
 
 use crate::Shop;
 use crate::csrf::{self, is_cross_origin};
@@ -17,6 +18,10 @@ use crate::session::Visitor;
 
 /// Largest body of a form, in bytes.
 const LARGEST_FORM: usize = 64 * 1024;
+
+/// How much of a larger form is read and thrown away, in bytes, so that its sender gets to read why.
+/// One that goes on is cut off.
+const LARGEST_WASTE: usize = 32 << 20;
 
 /// A form of this visitor's.
 #[derive(Debug)]
@@ -30,14 +35,10 @@ impl FromRequest<Shop> for Form {
         if is_cross_origin(&parts.headers, &parts.uri) {
             return Err(PageError::foreign_form());
         }
-        if announced_length(&parts.headers).is_some_and(|length| length > LARGEST_FORM) {
-            return Err(PageError::too_large());
-        }
+        let body = collect(body).await?;
         if !is_form(&parts.headers) {
             return Err(PageError::bad_request("That was no form of this shop."));
         }
-        // Fails for a longer body, or for a connection that is gone, where nobody reads the answer.
-        let body = to_bytes(body, LARGEST_FORM).await.map_err(|_| PageError::too_large())?;
         let fields = Fields::parse(&body)?;
         let visitor = Visitor::from_request_parts(&mut parts, shop).await?;
         let token = fields.optional(csrf::FIELD).unwrap_or_default();
@@ -48,8 +49,22 @@ impl FromRequest<Shop> for Form {
     }
 }
 
-fn announced_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// The whole body. One that is too large is still read, up to a bound: to answer and close while
+/// its sender sends would cost him the answer.
+async fn collect(body: Body) -> Result<Vec<u8>, PageError> {
+    let mut chunks = body.into_data_stream();
+    let (mut collected, mut seen) = (Vec::new(), 0_usize);
+    while let Some(chunk) = chunks.next().await {
+        // The connection is gone, and nobody reads the answer.
+        let chunk = chunk.map_err(|_| PageError::bad_request("The form broke off."))?;
+        seen = seen.saturating_add(chunk.len());
+        if seen <= LARGEST_FORM {
+            collected.extend_from_slice(&chunk);
+        } else if seen > LARGEST_WASTE {
+            break;
+        }
+    }
+    if seen > LARGEST_FORM { Err(PageError::too_large()) } else { Ok(collected) }
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

@@ -156,7 +156,7 @@ impl<S: Service> ServiceLoop<S> {
     pub(super) fn wait_for_missing(&mut self, mut item: Item<S>) {
         let Origin::Message(letter) = &item.origin else { return };
         let (line, sequence) = (letter.line.clone(), letter.sequence);
-        tracing::info!(source = line.0, subject = line.1, sequence, "waits for a missing message before it");
+        tracing::warn!(source = line.0, subject = line.1, sequence, "waits for a missing message before it");
         let waiting = self.waiting.entry(line).or_default();
         if let Some(twin) = waiting.remove(&sequence) {
             item.receipts.extend(twin.receipts);

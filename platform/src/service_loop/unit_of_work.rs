@@ -47,6 +47,8 @@ pub(super) struct Done<S: Service> {
 /// What a batch adds up to while its items are decided.
 struct Ledger<S: Service> {
     progress: HashMap<Line, Progress>,
+    /// How often the parked messages that are redriven have been tried.
+    tried: HashMap<(Line, i64), i64>,
     /// Line -> where it stood before this batch.
     moved: HashMap<Line, i64>,
     stored: HashMap<String, Stored<S::Reply>>,
@@ -86,6 +88,7 @@ impl<S: Service> Parts<S> {
         let standing: HashSet<String> = lease::fence(&mut tx, &leases).await?.into_iter().collect();
 
         let progress = inbox::load(&mut tx, items.iter().filter_map(Item::line)).await?;
+        let tried = parked::tried(&mut tx, &items.iter().filter_map(Item::redriven).collect::<Vec<_>>()).await?;
         let ids: Vec<&str> = items.iter().filter_map(Item::command_id).collect();
         let stored = idempotency::load(&mut tx, &ids).await?;
         let inputs: Vec<&S::Input> = items.iter().filter_map(Item::input).collect();
@@ -93,6 +96,7 @@ impl<S: Service> Parts<S> {
 
         let mut ledger = Ledger {
             progress,
+            tried,
             moved: HashMap::new(),
             stored,
             results: Vec::new(),
@@ -147,13 +151,7 @@ impl<S: Service> Parts<S> {
         // Whatever stood behind a message that is done now is due at once. If
         // nothing did, the timer finds no row and is disobeyed.
         timers.extend(ledger.unparked.iter().map(|(source, subject, _)| redrive_now(source, subject, moment)));
-        Ok(Done {
-            verdicts,
-            rows,
-            timers,
-            cancelled,
-            announcements: self.service.announcements(&batch),
-        })
+        Ok(Done { verdicts, rows, timers, cancelled, announcements: self.service.announcements(&batch) })
     }
 
     fn decide_item(&self, batch: &mut S::Batch, ledger: &mut Ledger<S>, item: &Item<S>, moment: Moment) -> Verdict<S> {
@@ -223,8 +221,10 @@ impl<S: Service> Parts<S> {
     ) -> Verdict<S> {
         let progress = ledger.progress.get(&letter.line).copied().unwrap_or_default();
         if let Some(was) = &letter.parked {
-            // A redrive is the first parked one of its line, or it is old news.
-            if progress.last + 1 != was.sequence || progress.parked.is_none() {
+            // A redrive is the first parked one of its line, and has not been tried
+            // since it was read, or it is old news: a timer can fire twice.
+            let tried = ledger.tried.get(&(letter.line.clone(), was.sequence));
+            if progress.last + 1 != was.sequence || tried != Some(&was.attempts) {
                 return Verdict::Settled;
             }
         } else {
@@ -304,6 +304,8 @@ impl<S: Service> Ledger<S> {
                 "message parked"
             );
         }
+        let attempts = letter.parked.as_ref().map_or(0, |parked| parked.attempts) + i64::from(error.is_some());
+        self.tried.insert((letter.line.clone(), letter.sequence), attempts);
         self.parked.push(Parked {
             source: letter.line.0.clone(),
             subject: letter.line.1.clone(),
@@ -311,7 +313,7 @@ impl<S: Service> Ledger<S> {
             stream: letter.stream.to_string(),
             envelope: letter.body.to_string(),
             state: state.as_str().to_owned(),
-            attempts: letter.parked.as_ref().map_or(0, |parked| parked.attempts) + i64::from(error.is_some()),
+            attempts,
             errors: serde_json::to_string(&errors).unwrap_or_default(),
             next_due,
             parked_at: letter.parked.as_ref().map_or(moment.now, |parked| parked.parked_at),
@@ -326,6 +328,13 @@ impl<S: Service> Item<S> {
         match &self.origin {
             Origin::Message(letter) => Some(&letter.line),
             Origin::Command { .. } | Origin::Timer(_) => None,
+        }
+    }
+
+    fn redriven(&self) -> Option<(&Line, i64)> {
+        match &self.origin {
+            Origin::Message(letter) if letter.parked.is_some() => Some((&letter.line, letter.sequence)),
+            Origin::Message(_) | Origin::Command { .. } | Origin::Timer(_) => None,
         }
     }
 

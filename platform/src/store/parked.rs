@@ -5,15 +5,18 @@
 //! with exponential back-off and jitter. Later messages of the same line (source,
 //! subject) line up BEHIND it, so that order is kept; other lines go on. A *dead
 //! letter* is a parked message that nobody will try again by itself: its attempts
-//! are used up, or it is malformed, or it was refused. An operator redrives it or
-//! discards it; discarding moves the inbox past it.
+//! are used up, or it is malformed, or it was refused. It waits for an operator, and
+//! its line waits with it.
 //!
 //! Chapter: `docs/parked.md`.
+
+use std::collections::HashMap;
 
 use rand::Rng;
 use serde_json::json;
 use sqlx::FromRow;
 
+use super::inbox::Line;
 use super::{Db, StoreError, Tx};
 use crate::clock::Millis;
 
@@ -173,6 +176,38 @@ pub async fn promote(tx: &mut Tx, removed: &[(String, String, i64)], now: Millis
     )
     .await?;
     Ok(())
+}
+
+#[derive(FromRow)]
+struct TriedRow {
+    source: String,
+    subject: String,
+    sequence: i64,
+    attempts: i64,
+}
+
+/// How often each of these has been tried; without those that are parked no more.
+///
+/// # Errors
+/// As the store answers.
+pub async fn tried(tx: &mut Tx, keys: &[(&Line, i64)]) -> Result<HashMap<(Line, i64), i64>, StoreError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let args: Vec<_> = keys
+        .iter()
+        .map(|((source, subject), sequence)| json!({ "source": source, "subject": subject, "sequence": sequence }))
+        .collect();
+    let rows: Vec<TriedRow> = tx
+        .fetch(
+            "SELECT p.source, p.subject, p.sequence, p.attempts FROM parked AS p
+             WHERE (p.source, p.subject, p.sequence) IN
+             (SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT)
+              FROM jsonb_each($1) AS r)",
+            &args,
+        )
+        .await?;
+    Ok(rows.into_iter().map(|row| (((row.source, row.subject), row.sequence), row.attempts)).collect())
 }
 
 const COLUMNS: &str =

@@ -71,6 +71,9 @@ impl Server for InventoryServer {
         if skus.len() > QUOTE {
             return Err(Failure::from(Rejection::bad_input(format!("at most {QUOTE} SKUs in a quote"))).into());
         }
+        for sku in &skus {
+            text::key("sku", sku).map_err(Failure::from)?;
+        }
         let args: Vec<_> = skus.iter().map(|sku| json!({ "sku": sku })).collect();
         let rows: Vec<ProductRow> = self
             .db

@@ -18,6 +18,19 @@ const CHUNK: usize = 1_000;
 struct Row {
     id: String,
     aggregate: String,
+    // What is found by, beside the whole: timers are rebuilt from these.
+    version: i64,
+    status: String,
+    pay_before: Option<i64>,
+    step_due: Option<i64>,
+}
+
+impl Row {
+    /// Whether the columns say what the aggregate says.
+    fn is_found_by(&self, order: &Order) -> bool {
+        json!([self.version, self.status, self.pay_before, self.step_due])
+            == json!([order.version, order.status, order.pay_before, order.step_due])
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -52,7 +65,8 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<(Vec<Finding>, Vec<Standi
         let rows: Vec<Row> = tx
             .fetch(
                 format!(
-                    "SELECT o.id, o.aggregate FROM orders AS o, jsonb_each($1) AS r
+                    "SELECT o.id, o.aggregate, o.version, o.status, o.pay_before, o.step_due
+                     FROM orders AS o, jsonb_each($1) AS r
                      WHERE o.id > r.value->>'after' ORDER BY o.id LIMIT {CHUNK}"
                 ),
                 &[json!({ "after": after })],
@@ -92,6 +106,9 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<(Vec<Finding>, Vec<Standi
                     ),
                 )),
                 Err(malformed) => folds.push(format!("{}: {malformed}", row.id)),
+            }
+            if !row.is_found_by(&order) {
+                folds.push(format!("{}: is found as {} at version {}", row.id, row.status, row.version));
             }
             overdue.extend(late(&row.id, &order, now));
             standings.push(Standing {

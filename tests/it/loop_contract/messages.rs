@@ -10,7 +10,8 @@ everywhere! {
 }
 
 two_ways! {
-    a_message_that_panics_is_parked_and_harms_nobody_else
+    a_message_whose_decision_panics_is_parked_and_harms_nobody_else
+    a_message_that_cannot_be_heard_without_a_panic_is_a_dead_letter
     a_malformed_message_is_a_dead_letter_at_once_and_its_line_queues_behind
     what_is_no_envelope_is_parked_alone
     a_message_that_the_business_rejects_is_a_dead_letter
@@ -61,7 +62,8 @@ async fn a_gap_waits_for_the_missing_one_and_then_all_go_in_order(world: &World)
 
 async fn a_guilty_message_is_tried_again_and_ends_as_a_dead_letter(world: &World) -> Result<()> {
     let running = world.start().await?;
-    let mut said = vec![("a", 1, 1), ("guilty", 1, TOO_MUCH), ("b", 1, 2), ("guilty", 2, 5), ("c", 1, 3), ("guilty", 3, 5)];
+    let mut said =
+        vec![("a", 1, 1), ("guilty", 1, TOO_MUCH), ("b", 1, 2), ("guilty", 2, 5), ("c", 1, 3), ("guilty", 3, 5)];
     said.extend((2..50).map(|sequence| ("d", sequence - 1, 1)));
     world.say(&said).await?;
     for (name, balance) in [("a", 1), ("b", 2), ("c", 3), ("d", 48)] {
@@ -86,13 +88,27 @@ async fn a_guilty_message_is_tried_again_and_ends_as_a_dead_letter(world: &World
     Ok(())
 }
 
-async fn a_message_that_panics_is_parked_and_harms_nobody_else(world: &World) -> Result<()> {
+async fn a_message_whose_decision_panics_is_parked_and_harms_nobody_else(world: &World) -> Result<()> {
     let running = world.start().await?;
     world.say(&[("a", 1, 1), ("unlucky", 1, UNLUCKY), ("b", 1, 2), ("a", 2, 1)]).await?;
     world.until_balance("a", 2).await?;
     world.until_balance("b", 2).await?;
     let parked = world.until_parked(&[("unlucky", 1, "RETRY", 1)]).await?;
     assert!(parked[0].errors.contains("an unlucky number"), "{}", parked[0].errors);
+    running.stop().await;
+    Ok(())
+}
+
+async fn a_message_that_cannot_be_heard_without_a_panic_is_a_dead_letter(world: &World) -> Result<()> {
+    let running = world.start().await?;
+    let change = |name: &str| letter(name, 1, &Change { name: name.into(), n: 1 });
+    world
+        .publish(&[("a", change("a")), ("b", change("b").replace("v1.Change", "v1.Explode")), ("c", change("c"))])
+        .await?;
+    world.until_balance("c", 1).await?;
+    let parked = world.until_parked(&[("b", 1, "DEAD", 1)]).await?;
+    assert!(parked[0].errors.contains("it exploded"), "{}", parked[0].errors);
+    world.until_everything_is_acked().await?;
     running.stop().await;
     Ok(())
 }
@@ -126,6 +142,9 @@ async fn what_is_no_envelope_is_parked_alone(world: &World) -> Result<()> {
     // An envelope by its form, with names that Postgres cannot store.
     rubbish.push(letter("a\0b", 1, &Change { name: "a".into(), n: 1 }));
     rubbish.push(letter("a", 1, &Change { name: "a".into(), n: 1 }).replace("/test", "/te\\u0000st"));
+    // And one that is too long for its index, however well it compresses.
+    let endless: String = (0..5_000_u32).map(|index| char::from(b'a' + (index * index % 7_919 % 26) as u8)).collect();
+    rubbish.push(letter(&endless, 1, &Change { name: "a".into(), n: 1 }));
     let mut texts = vec![("a", letter("a", 1, &Change { name: "a".into(), n: 1 }))];
     texts.extend(rubbish.iter().map(|text| ("a", text.clone())));
     texts.push(("a", letter("a", 2, &Change { name: "a".into(), n: 1 })));

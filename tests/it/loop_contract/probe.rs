@@ -51,7 +51,10 @@ impl Probe {
     /// Waits until so many changes were said of the account; the last one's balance.
     pub(super) async fn until_count(&self, name: &str, count: usize) -> Result<i64> {
         until(&format!("{count} changes of {name}"), PATIENCE, async || {
-            Ok(self.changes(name).filter(|changes| changes.len() == count).and_then(|changes| Some(changes.last()?.balance)))
+            Ok(self
+                .changes(name)
+                .filter(|changes| changes.len() == count)
+                .and_then(|changes| Some(changes.last()?.balance)))
         })
         .await
     }

@@ -62,9 +62,9 @@ async fn a_line_never_moves_backwards(store: &Store) -> Result<()> {
     let db = store.ready().await?;
     let (a, b) = (line("/x", "a"), line("/x", "b"));
     save(db, &[(a.clone(), 0, 5)]).await?;
-    for to in [1, 4, 5] {
-        let result = save(db, &[(b.clone(), 0, 1), (a.clone(), 0, to)]).await;
-        assert!(matches!(result, Err(StoreError::Conflict(_))), "to {to}: {result:?}");
+    for (from, to) in [(0, 1), (0, 5), (5, 5), (5, 4), (4, 5)] {
+        let result = save(db, &[(b.clone(), 0, 1), (a.clone(), from, to)]).await;
+        assert!(matches!(result, Err(StoreError::Conflict(_))), "from {from} to {to}: {result:?}");
     }
     assert_eq!((progress(db, &a).await?.last, progress(db, &b).await?.last), (5, 0));
     Ok(())

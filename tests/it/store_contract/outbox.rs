@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use platform::bus::Position;
 use platform::message::{Envelope, Outgoing};
-use platform::store::outbox::{self, Mark, Outlet, OutboxRow, Stamp};
+use platform::store::outbox::{self, Mark, OutboxRow, Outlet, Stamp};
 use platform::topology::partition_of;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -101,7 +101,10 @@ async fn appended_rows_come_back_in_the_order_of_the_messages(store: &Store) -> 
     let mut kept = unpublished(&store.db, "outbox").await?;
     kept.extend(unpublished(&store.db, "events").await?);
     for (_, row) in &rows {
-        assert!(kept.iter().any(|kept| kept.id == row.id && kept.envelope == row.envelope), "what was handed over stands there");
+        assert!(
+            kept.iter().any(|kept| kept.id == row.id && kept.envelope == row.envelope),
+            "what was handed over stands there"
+        );
     }
     Ok(())
 }
@@ -109,9 +112,8 @@ async fn appended_rows_come_back_in_the_order_of_the_messages(store: &Store) -> 
 async fn sequences_are_gapless_under_concurrent_transactions(store: &Store) -> Result<()> {
     store.db.migrate(&EVENTS).await?;
     let mut random = seeded();
-    let tasks: Vec<_> = (0..8)
-        .map(|_| tokio::spawn(fifty_batches(store.db.clone(), StdRng::seed_from_u64(random.random()))))
-        .collect();
+    let tasks: Vec<_> =
+        (0..8).map(|_| tokio::spawn(fifty_batches(store.db.clone(), StdRng::seed_from_u64(random.random())))).collect();
     let mut said = 0;
     for task in tasks {
         said += task.await??;

@@ -134,9 +134,31 @@ async fn a_snapshot_sees_one_moment_and_changes_nothing(store: &Store) -> Result
 async fn text_comes_back_as_it_went_in(store: &Store) -> Result<()> {
     let db = store.ready().await?;
     let texts = [
-        "", " ", "'", "''; DROP TABLE things; --", "\"", "\\", "\\\\n", "\\u0041", "\n\r\t", "\u{1}\u{1f}\u{7f}",
-        "ä", "a\u{308}", "日本語", "😀👩‍👩‍👧", "\u{2028}\u{feff}\u{fffd}\u{10ffff}", "null", "true", "123", "1e5", "0x10",
-        "{\"a\":[1,\"b\"]}", "[]", "$1", "%s", "<script>alert(1)</script>",
+        "",
+        " ",
+        "'",
+        "''; DROP TABLE things; --",
+        "\"",
+        "\\",
+        "\\\\n",
+        "\\u0041",
+        "\n\r\t",
+        "\u{1}\u{1f}\u{7f}",
+        "ä",
+        "a\u{308}",
+        "日本語",
+        "😀👩‍👩‍👧",
+        "\u{2028}\u{feff}\u{fffd}\u{10ffff}",
+        "null",
+        "true",
+        "123",
+        "1e5",
+        "0x10",
+        "{\"a\":[1,\"b\"]}",
+        "[]",
+        "$1",
+        "%s",
+        "<script>alert(1)</script>",
     ];
     let rows: Vec<_> = texts.iter().map(|text| json!({ "key": text, "n": 1, "note": text })).collect();
     insert(db, &rows).await?;
@@ -146,7 +168,7 @@ async fn text_comes_back_as_it_went_in(store: &Store) -> Result<()> {
     assert_eq!(found.iter().map(|thing| thing.key.as_str()).collect::<Vec<_>>(), sorted);
     assert!(found.iter().all(|thing| thing.note.as_ref() == Some(&thing.key)), "{found:?}");
     // And each is found by itself.
-    let sql = "SELECT key, n, note, version FROM things WHERE key IN (SELECT r.value->>'key' FROM json_each($1) AS r)";
+    let sql = "SELECT key, n, note, version FROM things WHERE key IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)";
     for text in texts {
         let found: Vec<Thing> = db.read(sql, &[json!({ "key": text })]).await?;
         assert_eq!(found.len(), 1, "{text:?}");
