@@ -12,11 +12,11 @@ use axum::extract::State;
 use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use futures_util::StreamExt;
 
 use crate::api::{Api, ApiError, Caller};
-use crate::graphql::{GraphQl, refusal};
+use crate::graphql::{GraphQl, refusal, sdl};
 
 /// The largest request body: 1 MiB.
 const LARGEST_BODY: usize = 1 << 20;
@@ -31,10 +31,13 @@ struct Endpoint {
     graphql: GraphQl,
 }
 
-/// The routes of the GraphQL gateway: `/graphql`.
+/// The routes of the GraphQL gateway: `/graphql`, and its schema to read.
 pub fn router(api: Api) -> Router {
     let endpoint = Endpoint { graphql: GraphQl::new(api.clone()), api };
-    Router::new().route("/graphql", post(answer).fallback(not_post)).with_state(endpoint)
+    Router::new()
+        .route("/graphql", post(answer).fallback(not_post))
+        .route("/graphql/schema", get(async || sdl()))
+        .with_state(endpoint)
 }
 
 async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Body) -> Response {

@@ -120,3 +120,13 @@ async fn the_answer_to_a_bad_request_does_not_repeat_it() {
         assert!(!response.to_string().contains("<script>"), "{response}");
     }
 }
+
+#[tokio::test]
+async fn the_schema_can_be_read_in_a_browser() {
+    let fixture = Fixture::new().await;
+    let request = Request::get("/graphql/schema").body(Body::empty()).expect("a request");
+    let response = router(fixture.api.clone()).oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    assert_eq!(body, sdl());
+}

@@ -312,7 +312,8 @@ mod tests {
         let lines = vec![line("CUP", 1)];
         let open = Reservation::Open(lines.clone());
         let committed = Reservation::Committed(lines);
-        let table: [(Option<&Reservation>, Request, Option<(Event, bool)>); 15] = [
+        type Row<'a> = (Option<&'a Reservation>, Request, Option<(Event, bool)>);
+        let table: [Row<'_>; 15] = [
             (None, cups(1), Some((Event::Reserved, true))),
             (None, Request::Release, Some((Event::Released, true))),
             (None, Request::Commit, None),

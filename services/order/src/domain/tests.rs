@@ -101,7 +101,8 @@ fn states() -> Vec<(&'static str, Vec<Event>)> {
 #[test]
 fn every_input_in_every_state_has_one_outcome() {
     let step_due = |history: &[Event]| given(history).unwrap().step_due.unwrap_or(-1);
-    let inputs: Vec<(&str, Box<dyn Fn(&[Event]) -> Input>)> = vec![
+    type AfterHistory = Box<dyn Fn(&[Event]) -> Input>;
+    let inputs: Vec<(&str, AfterHistory)> = vec![
         ("pay", Box::new(|_| Input::Pay { card: card() })),
         ("reserved", Box::new(|_| Input::StockReserved)),
         ("short", Box::new(|_| Input::StockShort { reason: "short".into() })),
