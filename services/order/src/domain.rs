@@ -1,6 +1,6 @@
 //! The order aggregate: what an order is, and how its events make it.
 //!
-//! The order is event-sourced. [`decide`] turns an input into events; [`evolve`]
+//! The order is event-sourced. [`decide()`] turns an input into events; [`evolve`]
 //! folds an event into the order. Nothing else changes an order, so the row in
 //! the store is the fold of its events, and can be checked against them.
 //!
