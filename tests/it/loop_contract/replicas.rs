@@ -155,7 +155,8 @@ async fn who_slept_through_its_lease_does_no_harm(world: &World) -> Result<()> {
     until("it has been given the messages", PATIENCE, async || {
         let groups = bus.inspect().await?.groups;
         let given: u64 = groups.iter().filter(|group| group.stream == IN).map(|group| group.pending).sum();
-        Ok((given == 6).then_some(()))
+        // All six, or as many reads as there is room for while the loop sleeps.
+        Ok((given >= 4).then_some(()))
     })
     .await?;
     let mut tx = world.db.begin().await?;
