@@ -15,6 +15,7 @@ use contracts::inventory::inventory_client::InventoryClient;
 use contracts::inventory::{AdjustStockRequest, UpsertProductRequest};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gateway::accounts::{DEMO_CUSTOMER, DEMO_OPERATOR, DEMO_PASSWORD};
+use gateway::api::Caller;
 use platform::bus::Bus;
 use platform::bus::embedded::EmbeddedBus;
 use platform::bus::redis::RedisBus;
@@ -22,6 +23,7 @@ use platform::clock::Clock;
 use platform::grpc::Identity;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use web::WebOptions;
 
@@ -162,7 +164,17 @@ async fn stock_the_shelves(shop: &Shop) -> anyhow::Result<()> {
         })
         .buffer_unordered(100)
         .try_collect::<()>()
-        .await
+        .await?;
+    // The first page should not be empty because the read model is a moment behind.
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline {
+        let seen = shop.api.products(&Caller::Anonymous, None, 1, None).await?;
+        if seen.total >= i64::try_from(demo::catalogue().len())? {
+            break;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// Says where the shop is. The first line is for scripts, too.
