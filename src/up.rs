@@ -162,7 +162,7 @@ async fn stock_the_shelves(shop: &Shop) -> anyhow::Result<()> {
                 Ok::<(), anyhow::Error>(())
             }
         })
-        .buffer_unordered(100)
+        .buffer_unordered(16)
         .try_collect::<()>()
         .await?;
     // The first page should not be empty because the read model is a moment behind.
