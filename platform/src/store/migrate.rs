@@ -31,9 +31,7 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     applied_at BIGINT NOT NULL, PRIMARY KEY (collection, version))";
 
 /// A JSON array as rows, as SQLite has it. Inlined by the planner.
-const JSON_EACH: &str = "CREATE OR REPLACE FUNCTION jsonb_each(text) RETURNS TABLE(value jsonb)
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 200 AS 'SELECT jsonb_array_elements($1::jsonb)';
-    CREATE OR REPLACE FUNCTION json_each(text) RETURNS TABLE(value jsonb)
+const JSONB_EACH: &str = "CREATE OR REPLACE FUNCTION jsonb_each(text) RETURNS TABLE(value jsonb)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 200 AS 'SELECT jsonb_array_elements($1::jsonb)'";
 
 #[derive(sqlx::FromRow)]
@@ -55,7 +53,7 @@ impl Db {
         if postgres {
             // One migrator at a time; released with the transaction.
             tx.batch("SELECT pg_advisory_xact_lock(7234981)".into()).await?;
-            tx.batch(JSON_EACH.into()).await?;
+            tx.batch(JSONB_EACH.into()).await?;
         }
         tx.batch(LEDGER.into()).await?;
         for (collection, steps) in [("platform", PLATFORM.as_slice()), ("service", own)] {
