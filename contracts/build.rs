@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "orderly/common/v1/common.proto",
     "orderly/order/v1/order.proto",
     "orderly/inventory/v1/inventory.proto",
     "orderly/payment/v1/payment.proto",
     "orderly/notification/v1/notification.proto",
     "orderly/query/v1/query.proto",
+    "orderly/ops/v1/ops.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

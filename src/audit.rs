@@ -6,15 +6,16 @@
 //! a cause, and by the time the cause's store is read, the cause is there. The
 //! other way, an end that has not got round yet is not a breach: a suspect is
 //! looked at again for [`PATIENCE`].
+//!
+//! The same rules run in the background of `orderly up`: see [`crate::auditor`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod across;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use order::audit::Standing;
-use order::domain::Status;
 use platform::audit::Finding;
 use platform::clock::Clock;
 use platform::store::StoreError;
@@ -73,7 +74,7 @@ pub async fn audit(stores: &Stores, clock: &Clock) -> Result<Vec<Finding>, Store
     let mut findings = inside(stores, clock).await?;
     let mut pause = Duration::from_millis(100);
     loop {
-        let across = across(stores, clock).await?;
+        let across = across::rules(stores).await?;
         if across.iter().all(|finding| finding.breaches.is_empty()) || Instant::now() >= deadline {
             findings.extend(across);
             return Ok(findings);
@@ -92,107 +93,10 @@ async fn inside(stores: &Stores, clock: &Clock) -> Result<Vec<Finding>, StoreErr
     findings.extend(payment::audit::audit(&mut tx).await?);
     tx.rollback().await?;
     let mut tx = stores.order.snapshot().await?;
-    findings.extend(order::audit::audit(&mut tx, clock.now()).await?.0);
+    findings.extend(order::audit::audit(&mut tx, clock.now()).await?);
     tx.rollback().await?;
     let mut tx = stores.query.snapshot().await?;
     findings.extend(query::audit::audit(&mut tx).await?);
     tx.rollback().await?;
     Ok(findings)
-}
-
-/// The rules across stores.
-async fn across(stores: &Stores, clock: &Clock) -> Result<Vec<Finding>, StoreError> {
-    // Effects first.
-    let mut tx = stores.query.snapshot().await?;
-    let seen = query::audit::orders(&mut tx).await?;
-    tx.rollback().await?;
-    let mut tx = stores.payment.snapshot().await?;
-    let captured: BTreeSet<String> = payment::audit::captured_orders(&mut tx).await?.into_iter().collect();
-    let held = payment::audit::open_authorisations(&mut tx).await?;
-    tx.rollback().await?;
-    let mut tx = stores.inventory.snapshot().await?;
-    let reserved = inventory::audit::open_reservations(&mut tx).await?;
-    tx.rollback().await?;
-    let mut tx = stores.order.snapshot().await?;
-    let (_, standings) = order::audit::audit(&mut tx, clock.now()).await?;
-    tx.rollback().await?;
-    let orders: BTreeMap<&str, &Standing> = standings.iter().map(|standing| (standing.id.as_str(), standing)).collect();
-    let status = |id: &str| orders.get(id).map(|standing| standing.status);
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-
-    let mut findings = vec![
-        Finding {
-            rule: "a captured payment -> its order is PAID or later",
-            checked: count(captured.len()),
-            breaches: captured
-                .iter()
-                .filter(|id| !status(id).is_some_and(is_paid_or_later))
-                .map(|id| format!("{id}: {:?}", status(id)))
-                .collect(),
-        },
-        Finding {
-            rule: "an open reservation -> its order exists and is open",
-            checked: count(reserved.len()),
-            breaches: reserved
-                .iter()
-                .filter(|id| !status(id).is_some_and(is_open))
-                .map(|id| format!("{id}: {:?}", status(id)))
-                .collect(),
-        },
-        Finding {
-            rule: "money on hold -> its order is open, or it is being given back",
-            checked: count(held.len()),
-            breaches: held
-                .iter()
-                .filter(|(id, _)| !status(id).is_some_and(is_open))
-                .map(|(id, attempt)| format!("{id} attempt {attempt}: {:?}", status(id)))
-                .collect(),
-        },
-        Finding {
-            rule: "the read model has no order, and no version, that the order service has not",
-            checked: count(seen.len()),
-            breaches: seen
-                .iter()
-                .filter(|view| orders.get(view.id.as_str()).is_none_or(|standing| standing.version < view.version))
-                .map(|view| format!("{}: version {}", view.id, view.version))
-                .collect(),
-        },
-    ];
-    // The other way round: the order is the effect, the payment the cause.
-    let mut tx = stores.payment.snapshot().await?;
-    let captured: BTreeSet<String> = payment::audit::captured_orders(&mut tx).await?.into_iter().collect();
-    tx.rollback().await?;
-    let confirmed: Vec<&Standing> = standings.iter().filter(|standing| standing.status == Status::Confirmed).collect();
-    findings.push(Finding {
-        rule: "CONFIRMED -> its payment was captured",
-        checked: count(confirmed.len()),
-        breaches: confirmed
-            .iter()
-            .filter(|standing| !captured.contains(&standing.id))
-            .map(|standing| standing.id.clone())
-            .collect(),
-    });
-    findings.extend(payment::audit::audit_against_bank(&stores.payment, &stores.bank).await?);
-    Ok(findings)
-}
-
-const fn is_paid_or_later(status: Status) -> bool {
-    match status {
-        Status::Paid | Status::Confirmed | Status::Shipped | Status::Delivered | Status::Refunded => true,
-        Status::Placed | Status::AwaitingPayment | Status::Rejected | Status::Expired | Status::Cancelled => false,
-    }
-}
-
-/// May still have stock set aside and money on hold.
-const fn is_open(status: Status) -> bool {
-    match status {
-        Status::Placed | Status::AwaitingPayment | Status::Paid => true,
-        Status::Confirmed
-        | Status::Shipped
-        | Status::Delivered
-        | Status::Rejected
-        | Status::Expired
-        | Status::Cancelled
-        | Status::Refunded => false,
-    }
 }

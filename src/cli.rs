@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{audit, import, up};
+use crate::{audit, dead_letters, events, import, ops, read_model, up};
 
 /// An event-driven shop in one binary: order, payment, inventory and notification services that talk through messages
 #[derive(Debug, Parser)]
@@ -26,6 +26,18 @@ enum Command {
     Import(Box<import::Args>),
     /// Check the shop's promises against its stores; exit code 1 on a breach
     Audit(audit::Args),
+    /// Look at messages that could not be obeyed, mend them, try them again, or give them up
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Watch the messages of a running shop
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Look at the read models of a running shop, or fold one anew
+    #[command(subcommand)]
+    ReadModel(read_model::Command),
+    /// Look inside a running shop, or make a part of it fail
+    #[command(subcommand)]
+    Ops(ops::Command),
     /// Print a contract of the shop
     Schema {
         /// Which
@@ -56,6 +68,10 @@ impl Cli {
             Some(Command::Up(args)) => up::run(*args).await,
             Some(Command::Import(args)) => import::run(*args).await,
             Some(Command::Audit(args)) => audit::run(args).await,
+            Some(Command::DeadLetters(command)) => dead_letters::run(command).await,
+            Some(Command::Events(command)) => events::run(command).await,
+            Some(Command::ReadModel(command)) => read_model::run(command).await,
+            Some(Command::Ops(command)) => ops::run(command).await,
             Some(Command::Schema { schema: Schema::Graphql }) => {
                 print!("{}", gateway::graphql::sdl());
                 Ok(ExitCode::SUCCESS)

@@ -2,9 +2,10 @@
 //!
 //! Reads the UCI *Online Retail* format, whole, before the first write ([`parse`]); then
 //! writes the catalogue, and with `--replay` the stock and every invoice as a paid order
-//! ([`replay`]), through the public GraphQL API like any other client ([`client`]). Every
-//! row is accounted for: imported, or given back with its reason ([`rejects`]). Nothing
-//! here knows a service or a store.
+//! ([`replay`]), through the public GraphQL API like any other client ([`client`]). A
+//! `C…` invoice is matched with the sales that it takes back ([`matching`]) and returns
+//! them once they are delivered ([`returns`]). Every row is accounted for: imported, or
+//! given back with its reason ([`rejects`]). Nothing here knows a service or a store.
 
 use std::fmt;
 use std::fs::File;
@@ -20,28 +21,42 @@ use sha2::{Digest, Sha256};
 mod client;
 mod fields;
 mod header;
+mod look;
+mod matching;
 mod parse;
 mod progress;
 mod rejects;
 mod replay;
+mod returns;
 mod rows;
 mod settle;
 
 use client::{Client, Pace};
 use parse::Parsed;
 use progress::Progress;
-use replay::Written;
+use replay::{Goods, Written};
 
 /// Exit code when the command is wrong: the file, its format or a flag.
 const WRONG_INPUT: u8 = 2;
 
 /// Import sales in the UCI "Online Retail" format: the catalogue, and with --replay the orders
+///
+/// Every row is accounted for: imported, or given back in the rejects file with its line and its
+/// reason. Run it again to resume what was broken off; what is done already is not done twice.
+///
+/// Exit code 0: done, even if rows were rejected. 1: the shop does not answer, refused the account
+/// or vanished on the way. 2: the file, its format or a flag is wrong, and nothing was written.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// The CSV file: InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
     #[arg(value_name = "FILE.CSV")]
     file: PathBuf,
-    /// Also stock the products and place each invoice as a paid order
+    /// Also stock the products, place each invoice as a paid order, and return what C… invoices
+    /// take back
+    ///
+    /// A C… invoice returns pieces of its customer's latest earlier sale of the product in this
+    /// file. The returns wait until the shop has delivered those orders, by default three minutes
+    /// after the sale.
     #[arg(long)]
     replay: bool,
     /// The shop's address
@@ -92,6 +107,12 @@ struct Summary {
     orders: u64,
     /// `C…` invoices in the file.
     cancellations: u64,
+    /// Returns made of them.
+    returns: u64,
+    /// What the orders sold.
+    sold: Goods,
+    /// What the returns brought back.
+    returned: Goods,
     rejects_file: String,
 }
 
@@ -182,6 +203,9 @@ impl Prepared {
             products: written.products,
             orders: written.orders,
             cancellations: self.parsed.cancellations,
+            returns: written.returns,
+            sold: written.sold,
+            returned: written.returned,
             rejects_file: self.rejects.display().to_string(),
         }
     }
@@ -217,8 +241,18 @@ fn account(summary: &Summary, parsed: &Parsed) -> String {
     for (reason, rows) in parsed.rejects.tally() {
         text += &format!("  {rows:>8}  {reason}\n");
     }
-    let Summary { products, orders, rejects_file, .. } = summary;
-    text + &format!("{products} products, {orders} orders; rejected rows: {rejects_file}\n")
+    let Summary { products, orders, returns, sold, returned, rejects_file, .. } = summary;
+    text += &format!("{products} products, {orders} orders ({})", counted(sold));
+    if summary.cancellations > 0 {
+        text += &format!(", {returns} returns ({})", counted(returned));
+    }
+    text + &format!("; rejected rows: {rejects_file}\n")
+}
+
+/// `5 rows, 13 pieces, £38.93`.
+fn counted(goods: &Goods) -> String {
+    let Goods { rows, pieces, pence } = goods;
+    format!("{rows} rows, {pieces} pieces, £{}.{:02}", pence / 100, pence % 100)
 }
 
 #[cfg(test)]

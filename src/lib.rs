@@ -5,10 +5,18 @@
 //! line ([`cli`]).
 
 mod audit;
+mod auditor;
 pub mod cli;
 mod data_dir;
+mod dead_letters;
 mod demo;
+mod events;
+mod grpc;
 mod import;
+mod ops;
+mod print;
+mod read_model;
+mod remote;
 pub mod shop;
 mod stores;
 mod up;

@@ -16,6 +16,7 @@ use contracts::inventory::{AdjustStockRequest, UpsertProductRequest};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gateway::accounts::{DEMO_CUSTOMER, DEMO_OPERATOR, DEMO_PASSWORD};
 use gateway::api::Caller;
+use notification::Mailer;
 use platform::bus::Bus;
 use platform::bus::embedded::EmbeddedBus;
 use platform::bus::redis::RedisBus;
@@ -27,7 +28,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use web::WebOptions;
 
+use crate::auditor::Auditor;
 use crate::data_dir::DataDir;
+use crate::grpc::token::{Token, Whereabouts};
+use crate::grpc::{self, GrpcServer};
 use crate::shop::{Options, Shop};
 use crate::{Stores, demo};
 
@@ -40,12 +44,37 @@ pub(crate) struct Args {
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", env = "ORDERLY_LISTEN")]
     listen: SocketAddr,
+    /// Where to listen for gRPC, for operators and their tools
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", env = "ORDERLY_GRPC_LISTEN")]
+    grpc_listen: SocketAddr,
+    /// What a gRPC call has to show; by default one is made and kept in the data folder
+    #[arg(long, value_name = "TOKEN", env = "ORDERLY_GRPC_TOKEN", hide_env_values = true)]
+    grpc_token: Option<String>,
     /// Where everything is kept; made if it is missing
     #[arg(long, value_name = "DIR", default_value = "orderly-data", env = "ORDERLY_DATA_DIR")]
     data_dir: PathBuf,
     /// From placing an order to the deadline of its payment
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
     payment_window: Duration,
+    /// From confirming an order to shipping it
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+    ship_after: Duration,
+    /// From shipping an order to its delivery
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = humantime::parse_duration)]
+    deliver_after: Duration,
+    /// How long before its deadline a customer is reminded to pay
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    remind_before: Duration,
+    /// The mail server for messages to customers, such as smtp://user:password@host:587?tls=required;
+    /// without one they are kept and shown, not mailed
+    #[arg(long, value_name = "URL", env = "ORDERLY_SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+    /// Whom the mails are from
+    #[arg(long, value_name = "ADDRESS", default_value = "Orderly <shop@orderly.example>", env = "ORDERLY_MAIL_FROM")]
+    mail_from: String,
+    /// How often the shop audits itself, or less often where an audit takes long
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration)]
+    audit_every: Duration,
     /// Leave out the demo products and log-ins
     #[arg(long)]
     no_demo_data: bool,
@@ -65,20 +94,33 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         anyhow::anyhow!("cannot listen on {}: {error}; choose another address with --listen", args.listen)
     })?;
     let address = listener.local_addr()?;
+    let grpc_listener = grpc::listen(args.grpc_listen).await?;
+    let grpc_address = grpc_listener.local_addr()?;
     let folder = match (&args.database_url, &args.redis_url) {
         (Some(_), Some(_)) => None,
         _ => Some(DataDir::lock(&args.data_dir)?),
     };
+    let (token, whereabouts) = Token::of_the_shop(args.grpc_token.as_deref(), folder.as_ref().map(DataDir::path))?;
     let clock = Clock::system();
     let (stores, bus, partitions) = surroundings(&args, folder.as_ref()).await?;
-    let options = Options { payment_window: args.payment_window, partitions, ..Options::default() };
-    let shop = Shop::start(stores, bus, clock.clone(), options).await.context("the shop cannot start")?;
+    let options = Options {
+        payment_window: args.payment_window,
+        ship_after: args.ship_after,
+        deliver_after: args.deliver_after,
+        remind_before: args.remind_before,
+        mailer: args.smtp_url.as_deref().map(|url| Mailer::try_new(url, &args.mail_from)).transpose()?,
+        partitions,
+        ..Options::default()
+    };
+    let shop = Shop::start(stores.clone(), bus, clock.clone(), options).await.context("the shop cannot start")?;
     if !args.no_demo_data {
         shop.accounts.ensure_demo().await.context("the demo log-ins cannot be made")?;
         stock_the_shelves(&shop).await.context("the demo products cannot be made")?;
     }
 
+    let auditor = Auditor::start(stores, clock.clone(), args.audit_every);
     let web_options = WebOptions {
+        audit: auditor.reports(),
         clock: clock.clone(),
         secure_cookies: false,
         demo_account: (!args.no_demo_data).then(|| (DEMO_CUSTOMER.to_owned(), DEMO_PASSWORD.to_owned())),
@@ -92,23 +134,30 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         listener.tap_io(|connection| {
             let _ = connection.set_nodelay(true);
         }),
-        pages,
+        // Log-ins are limited by the address that they come from.
+        pages.into_make_service_with_connect_info::<SocketAddr>(),
     )
     .with_graceful_shutdown(async move { stopping.cancelled().await });
     let mut serving = tokio::spawn(async move { server.await });
-    greet(address, &args, folder.as_ref())?;
+    let mut grpc = GrpcServer::start(grpc_listener, &shop, token).await?;
+    greet(address, (grpc_address, &whereabouts), &args, folder.as_ref())?;
 
     let failure = tokio::select! {
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
         what = shop.failed() => Some(what),
         ended = &mut serving => Some(format!("the HTTP server has ended: {ended:?}")),
+        what = grpc.failed() => Some(what),
     };
     stop.cancel();
-    shop.api.end_watches();
-    if !serving.is_finished() && tokio::time::timeout(GRACE, &mut serving).await.is_err() {
-        serving.abort();
-    }
+    shop.end_watches();
+    let http = async {
+        if !serving.is_finished() && tokio::time::timeout(GRACE, &mut serving).await.is_err() {
+            serving.abort();
+        }
+    };
+    tokio::join!(http, grpc.stop(GRACE));
+    drop(auditor);
     shop.stop().await;
     drop(folder);
     match failure {
@@ -178,12 +227,25 @@ async fn stock_the_shelves(shop: &Shop) -> anyhow::Result<()> {
 }
 
 /// Says where the shop is. The first line is for scripts, too.
-fn greet(address: SocketAddr, args: &Args, folder: Option<&DataDir>) -> anyhow::Result<()> {
+fn greet(
+    address: SocketAddr,
+    (grpc, token): (SocketAddr, &Whereabouts),
+    args: &Args,
+    folder: Option<&DataDir>,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     writeln!(out)?;
     writeln!(out, "  shop      http://{address}/")?;
     writeln!(out, "  GraphQL   http://{address}/graphql")?;
+    writeln!(out, "  grpc      {grpc}")?;
+    match token {
+        Whereabouts::Given => writeln!(out, "            with the token that was given")?,
+        Whereabouts::Kept(file) => writeln!(out, "            with the token in {}", file.display())?,
+        Whereabouts::Nowhere => {
+            writeln!(out, "            health and reflection only; for all, start with --grpc-token")?
+        }
+    }
     if let Some(folder) = folder {
         writeln!(out, "  data      {}", folder.path().display())?;
     }

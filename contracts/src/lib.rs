@@ -30,6 +30,7 @@ package!(inventory);
 package!(payment);
 package!(notification);
 package!(query);
+package!(ops);
 
 /// The compiled schema of everything above, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/orderly.binpb"));

@@ -1,14 +1,17 @@
 //! Accounts and sessions: who may log in, and who is logged in.
 //!
 //! The one thing that the gateway owns, in a store of its own. Passwords are kept
-//! as argon2id hashes (`passwords.rs`). A session is a random token that its owner
+//! as argon2id hashes (`passwords.rs`), and guessing at them is slowed down
+//! (`attempts.rs`). A session is a random token that its owner
 //! shows with each request; the store has only its hash (`sessions.rs`). Both are
 //! plain rows: nothing here needs the service loop, since nothing is told to others.
 
+mod attempts;
 mod passwords;
 mod sessions;
 mod store;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::DateTime;
@@ -18,6 +21,7 @@ use platform::message::fresh_id;
 use platform::store::{Db, StoreError};
 
 use crate::api::{Account, ApiError, Role, Session, validate};
+use attempts::Attempts;
 use passwords::Passwords;
 use sessions::{SessionCache, Token};
 use store::{AccountRow, NewAccount};
@@ -42,6 +46,7 @@ struct Inner {
     db: Db,
     clock: Clock,
     passwords: Passwords,
+    attempts: Attempts,
     cache: SessionCache,
     secret: [u8; 32],
 }
@@ -55,9 +60,8 @@ impl Accounts {
     pub async fn open(db: Db, clock: Clock) -> Result<Self, StoreError> {
         db.migrate(&store::MIGRATIONS).await?;
         let secret = store::secret(&db, "server", sessions::random()).await?;
-        Ok(Self {
-            inner: Arc::new(Inner { db, clock, passwords: Passwords::new(), cache: SessionCache::new(), secret }),
-        })
+        let (passwords, attempts, cache) = (Passwords::new(), Attempts::new(), SessionCache::new());
+        Ok(Self { inner: Arc::new(Inner { db, clock, passwords, attempts, cache, secret }) })
     }
 
     /// Makes the demo customer and the demo operator, unless they exist.
@@ -86,15 +90,25 @@ impl Accounts {
         self.inner.db.close().await;
     }
 
-    pub(crate) async fn sign_up(&self, email: &str, password: &str, key: Option<&str>) -> Result<Session, ApiError> {
+    pub(crate) async fn sign_up(
+        &self,
+        email: &str,
+        password: &str,
+        key: Option<&str>,
+        from: Option<IpAddr>,
+    ) -> Result<Session, ApiError> {
         let email = validate::email(email)?;
         validate::password(password)?;
         let key = key.map(validate::idempotency_key).transpose()?;
+        let now = self.inner.clock.now();
+        self.inner.attempts.admit_address(from, now)?;
+        // Successes count as well: each makes an account.
+        self.inner.attempts.count_address(from, now);
         if let Some(known) = store::account_by_email(&self.inner.db, &email).await? {
             return self.sign_up_again(known, password, key).await;
         }
         let account = self.new_account(email, password, Role::Customer, key).await?;
-        let (token, expires_at) = (Token::fresh(), self.inner.clock.now() + SESSION_LIFE);
+        let (token, expires_at) = (Token::fresh(), now + SESSION_LIFE);
         let mut tx = self.inner.db.begin().await?;
         if !store::insert_account(&mut tx, &account).await? {
             // Two at once: the other was first.
@@ -111,29 +125,64 @@ impl Accounts {
     /// with the same key and its sender knows the password.
     async fn sign_up_again(&self, known: AccountRow, password: &str, key: Option<&str>) -> Result<Session, ApiError> {
         let again = key.is_some() && known.signup_key.as_deref() == key;
-        if again && self.inner.passwords.verify(password, &known.password_hash).await? {
+        if again && self.verify(Some(&known), &known.email, password, None).await? {
             self.open_session(known.into()).await
         } else {
             Err(taken())
         }
     }
 
-    pub(crate) async fn log_in(&self, email: &str, password: &str) -> Result<Session, ApiError> {
+    pub(crate) async fn log_in(&self, email: &str, password: &str, from: Option<IpAddr>) -> Result<Session, ApiError> {
         let wrong = || ApiError::new(Code::Unauthenticated, "wrong email or password");
+        self.inner.attempts.admit_address(from, self.inner.clock.now())?;
         // What can be no password is none, for every email alike.
         let (Ok(email), Ok(())) = (validate::email(email), validate::password(password)) else {
+            self.inner.attempts.count_address(from, self.inner.clock.now());
             return Err(wrong());
         };
-        let Some(known) = store::account_by_email(&self.inner.db, &email).await? else {
-            // As slow as for a known email: time must not tell which exist.
-            self.inner.passwords.verify_nothing(password).await?;
-            return Err(wrong());
-        };
-        if self.inner.passwords.verify(password, &known.password_hash).await? {
+        // Whether anybody has it or not: the answers must not tell which exist.
+        self.inner.attempts.admit_email(&email, self.inner.clock.now())?;
+        let known = store::account_by_email(&self.inner.db, &email).await?;
+        if self.verify(known.as_ref(), &email, password, from).await?
+            && let Some(known) = known
+        {
             self.open_session(known.into()).await
         } else {
             Err(wrong())
         }
+    }
+
+    /// Whether the password is the account's; without one it is wrong, and that
+    /// takes as long: time must not tell which exist. A wrong one counts.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` if too many have been wrong, also those that were looked at
+    /// while this one waited for its turn; `OVERLOADED`.
+    async fn verify(
+        &self,
+        known: Option<&AccountRow>,
+        email: &str,
+        password: &str,
+        from: Option<IpAddr>,
+    ) -> Result<bool, ApiError> {
+        let Inner { passwords, attempts, clock, .. } = &*self.inner;
+        let turn = passwords.turn().await?;
+        attempts.admit_address(from, clock.now())?;
+        attempts.admit_email(email, clock.now())?;
+        let right = match known {
+            Some(known) => turn.verify(password, &known.password_hash).await?,
+            None => {
+                turn.verify_nothing(password).await?;
+                false
+            }
+        };
+        if !right {
+            // Before the turn is over, or the next would be let in on what is known now.
+            attempts.count_email(email, clock.now());
+            attempts.count_address(from, clock.now());
+        }
+        drop(turn);
+        Ok(right)
     }
 
     pub(crate) async fn log_out(&self, token: &str) -> Result<(), ApiError> {
@@ -175,7 +224,7 @@ impl Accounts {
         Ok(NewAccount {
             id: fresh_id(),
             email,
-            password_hash: self.inner.passwords.hash(password).await?,
+            password_hash: self.inner.passwords.turn().await?.hash(password).await?,
             role: role.as_str(),
             signup_key: signup_key.map(str::to_owned),
             created_at: self.inner.clock.now(),

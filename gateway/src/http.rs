@@ -3,22 +3,31 @@
 //! Bearer tokens only, no cookies: a page of another site cannot make a browser
 //! send one. Whatever arrives, the answer is GraphQL-shaped JSON with a code; a
 //! request that reaches the executor is answered 200 even if it failed, as the
-//! GraphQL-over-HTTP specification has it for `application/json`.
+//! GraphQL-over-HTTP specification has it for `application/json`. Nothing is asked
+//! by `GET`: that may become a WebSocket (`http/socket.rs`), or leads a browser to
+//! the explorer (`http/explorer.rs`).
+
+mod explorer;
+mod peer;
+mod socket;
 
 use async_graphql::{Request, Response as GraphQlResponse};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use futures_util::StreamExt;
+use platform::error::Code;
 
 use crate::api::{Api, ApiError, Caller};
-use crate::graphql::{GraphQl, refusal, sdl};
+use crate::graphql::{Asker, GraphQl, refusal, sdl};
+use peer::Peer;
+use socket::{Patience, Sockets, Upgrade};
 
-/// The largest request body: 1 MiB.
+/// The largest request body, and the largest message over a WebSocket: 1 MiB.
 const LARGEST_BODY: usize = 1 << 20;
 
 /// How much of a larger body is read and thrown away, so that its sender gets to
@@ -29,33 +38,60 @@ const LARGEST_WASTE: usize = 32 << 20;
 struct Endpoint {
     api: Api,
     graphql: GraphQl,
+    sockets: Sockets,
 }
 
-/// The routes of the GraphQL gateway: `/graphql`, and its schema to read.
+/// The routes of the GraphQL gateway: `/graphql`, its schema to read, and the
+/// explorer. Served with connect info (`SocketAddr`), log-ins are limited by address
+/// too.
 pub fn router(api: Api) -> Router {
-    let endpoint = Endpoint { graphql: GraphQl::new(api.clone()), api };
+    router_with(api, Sockets::new(Patience::default()))
+}
+
+fn router_with(api: Api, sockets: Sockets) -> Router {
+    let endpoint = Endpoint { graphql: GraphQl::new(api.clone()), api, sockets };
     Router::new()
-        .route("/graphql", post(answer).fallback(not_post))
+        .route("/graphql", post(answer).get(open).fallback(not_post))
         .route("/graphql/schema", get(async || sdl()))
         .with_state(endpoint)
+        .merge(explorer::router())
 }
 
-async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Body) -> Response {
+async fn answer(State(endpoint): State<Endpoint>, Peer(from): Peer, headers: HeaderMap, body: Body) -> Response {
     let request = match read(&headers, body).await {
         Ok(request) => request,
-        Err((status, message)) => return json(status, &refusal(&ApiError::bad_input(message))),
+        Err((status, message)) => return json(status, &refusal(ApiError::bad_input(message))),
     };
     match caller(&endpoint.api, &headers).await {
-        Ok(caller) => json(StatusCode::OK, &endpoint.graphql.execute(caller, request).await),
-        Err(error) => json(StatusCode::OK, &refusal(&error)),
+        Ok(caller) => json(StatusCode::OK, &endpoint.graphql.execute(Asker { caller, from }, request).await),
+        Err(error) => json(StatusCode::OK, &refusal(error)),
     }
+}
+
+/// `GET /graphql`: a WebSocket, or a person with a browser.
+async fn open(State(endpoint): State<Endpoint>, Peer(from): Peer, headers: HeaderMap, upgrade: Upgrade) -> Response {
+    match upgrade {
+        Upgrade::Asked(upgrade) => endpoint.sockets.clone().open(endpoint, from, &headers, *upgrade),
+        Upgrade::Wrong => refused(StatusCode::BAD_REQUEST, ApiError::bad_input("that is no WebSocket handshake")),
+        Upgrade::NotAsked if wants_html(&headers) => ([(VARY, "accept")], Redirect::to(explorer::PATH)).into_response(),
+        Upgrade::NotAsked => not_post().await,
+    }
+}
+
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
 }
 
 async fn not_post() -> Response {
     let message = "GraphQL is served here: send POST with content-type application/json and a body {\"query\": …}";
-    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &refusal(&ApiError::bad_input(message)));
-    response.headers_mut().insert(ALLOW, axum::http::HeaderValue::from_static("POST"));
+    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, ApiError::bad_input(message));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     response
+}
+
+/// Refuses before there is a GraphQL request.
+fn refused(status: StatusCode, error: ApiError) -> Response {
+    json(status, &refusal(error))
 }
 
 /// The request in a body, or what is wrong with it. Never repeats what was sent.
@@ -101,18 +137,16 @@ async fn collect(body: Body) -> Result<Bytes, (StatusCode, &'static str)> {
 /// Who sends: nobody without the header; with it, whoever the token is.
 async fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(Caller::Anonymous) };
-    let token = header.to_str().ok().and_then(|text| text.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    let caller = match token {
-        Some(token) => api.session(token).await?,
-        None => None,
-    };
-    caller.ok_or_else(|| {
-        ApiError::new(
-            platform::error::Code::Unauthenticated,
-            "the bearer token is unknown or has expired; log in again",
-        )
-    })
+    bearer(api, header.to_str().unwrap_or_default()).await.map(|(caller, _)| caller)
+}
+
+/// Who shows `Bearer <token>`, and the token.
+async fn bearer<'a>(api: &Api, authorization: &'a str) -> Result<(Caller, &'a str), ApiError> {
+    let token = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.map(|(_, token)| token.trim()).unwrap_or_default();
+    let caller = api.session(token).await?;
+    let unknown = "the bearer token is unknown or has expired; log in again";
+    Ok((caller.ok_or_else(|| ApiError::new(Code::Unauthenticated, unknown))?, token))
 }
 
 fn json(status: StatusCode, response: &GraphQlResponse) -> Response {

@@ -15,3 +15,16 @@ pub struct Finding {
     /// Where it is not true, each with what was found.
     pub breaches: Vec<String>,
 }
+
+/// One audit of the whole shop, as its background auditor leaves it for a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// When it began, Unix milliseconds.
+    pub at: i64,
+    /// How long it took, milliseconds.
+    pub took_ms: i64,
+    /// One for each rule, breached or not; empty if the audit failed.
+    pub findings: Vec<Finding>,
+    /// For people, with nothing internal: why the rules could not be checked. `None` if they were.
+    pub failure: Option<String>,
+}

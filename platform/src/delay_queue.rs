@@ -80,12 +80,12 @@ impl DelayQueue {
 
 /// The timer of a parked message, if it is to be tried again.
 pub(crate) fn redrive_timer(parked: &Parked) -> Option<Timer> {
-    Some(Timer {
-        subject: parked.subject.clone(),
-        kind: format!("{REDRIVE}{}", parked.source),
-        attempt: 0,
-        due: parked.next_due?,
-    })
+    Some(redrive_now(&parked.source, &parked.subject, parked.next_due?))
+}
+
+/// The timer that makes the first parked message of a line tried at `due`.
+pub(crate) fn redrive_now(source: &str, subject: &str, due: Millis) -> Timer {
+    Timer { subject: subject.to_owned(), kind: format!("{REDRIVE}{source}"), attempt: 0, due }
 }
 
 /// Moves what is due from the queue into the service's timer stream.

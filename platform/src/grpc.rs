@@ -9,6 +9,7 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::server::NamedService;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
@@ -49,11 +50,20 @@ impl Identity {
     /// The account id is no header text.
     pub fn request<T>(&self, message: T) -> Result<tonic::Request<T>, Status> {
         let mut request = tonic::Request::new(message);
-        let account = self.account.parse().map_err(|_| Status::invalid_argument("an account id of plain text"))?;
-        request.metadata_mut().insert(ACCOUNT, account);
-        let role = if self.operator { "operator" } else { "user" };
-        request.metadata_mut().insert(ROLE, tonic::metadata::MetadataValue::from_static(role));
+        self.sign(request.metadata_mut())?;
         Ok(request)
+    }
+
+    /// Writes this identity into a call's metadata.
+    ///
+    /// # Errors
+    /// The account id is no header text.
+    pub fn sign(&self, metadata: &mut MetadataMap) -> Result<(), Status> {
+        let account = self.account.parse().map_err(|_| Status::invalid_argument("an account id of plain text"))?;
+        metadata.insert(ACCOUNT, account);
+        let role = if self.operator { "operator" } else { "user" };
+        metadata.insert(ROLE, MetadataValue::from_static(role));
+        Ok(())
     }
 
     /// The identity of whoever sent a request.

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`error`] and [`message`] first, then the two ports [`bus`] and
 //! [`store`], then the heart, [`service`] and its [`service_loop`], then what runs
-//! beside it: the relay, the [`delay_queue`], the executor; and [`runtime`], which
-//! starts and stops it all.
+//! beside it: the relay, the [`delay_queue`], the executor; [`runtime`], which
+//! starts and stops it all; and [`ops`], through which people look inside.
 
 #![warn(missing_docs)]
 
@@ -27,4 +27,5 @@ mod tenure;
 
 pub mod audit;
 pub mod grpc;
+pub mod ops;
 pub mod runtime;

@@ -3,7 +3,8 @@
 //! It reads exactly the partitions that are held by lease, each delivery with the
 //! epoch it was read under. When what is held changes it starts over: first what
 //! is pending, then what is new. The queue into the loop is short, so what the
-//! loop cannot take stays with the broker.
+//! loop cannot take stays with the broker. While reading is paused by an injected
+//! fault it takes nothing at all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) async fn run(
     spec: &'static Spec,
     mut held: watch::Receiver<Arc<Held>>,
     deliveries: mpsc::Sender<Read>,
+    mut paused: watch::Receiver<bool>,
     stop: CancellationToken,
 ) {
     let streams: Vec<Arc<str>> = spec.hears.iter().chain([&spec.timers]).map(|stream| Arc::from(*stream)).collect();
@@ -32,7 +34,14 @@ pub(crate) async fn run(
     while !stop.is_cancelled() {
         let now_held = held.borrow_and_update().clone();
         let outcome = tokio::select! {
+            // The pause first: what is read after it began was not in flight.
+            biased;
             () = stop.cancelled() => return,
+            () = switched(&mut paused, true) => tokio::select! {
+                () = stop.cancelled() => return,
+                // Then from the beginning: what is pending, and what is new.
+                () = switched(&mut paused, false) => Ok(()),
+            },
             outcome = read_while_held(&*bus, spec.name, &streams, &now_held, &mut held, &deliveries) => outcome,
         };
         match outcome {
@@ -45,6 +54,14 @@ pub(crate) async fn run(
                 }
             }
         }
+    }
+}
+
+/// Waits until a fault's switch is as wanted; for ever once the switches are gone, with
+/// the service.
+pub(crate) async fn switched(switch: &mut watch::Receiver<bool>, wanted: bool) {
+    if switch.wait_for(|is| *is == wanted).await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -11,6 +11,10 @@
 //! deleted. When the broker has lost its memory, every row that is not settled is
 //! published again, in order, before anything new.
 //!
+//! What is published is told to whoever tails (see [`crate::ops`]). While an injected
+//! fault pauses the relay, nothing is published; the rows pile up and are found by the
+//! sweep that follows.
+//!
 //! # On crash
 //! Between publishing and marking: the row is published twice, and the inbox of
 //! the listener recognises the second.
@@ -30,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, BusError, Entry};
 use crate::delay_queue::DelayQueue;
+use crate::ops::tail::Demand;
+use crate::reader::switched;
 use crate::service::Spec;
 use crate::store::outbox::{Mark, OutboxRow, Outlet};
 use crate::store::{Db, StoreError};
@@ -87,6 +93,19 @@ pub(crate) struct Relay {
     pub(crate) held: watch::Receiver<Arc<Held>>,
     pub(crate) rows: mpsc::Receiver<Vec<Row>>,
     pub(crate) missed: Arc<AtomicBool>,
+    /// Whether an injected fault pauses it.
+    pub(crate) paused: watch::Receiver<bool>,
+    /// Whether somebody tails.
+    pub(crate) demand: Demand,
+}
+
+/// Why a session of the relay ended without a fault.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// The loop has gone, and all it handed over is published.
+    Done,
+    /// To begin anew: other partitions are held now, or the relay is paused.
+    Changed,
 }
 
 impl Relay {
@@ -103,10 +122,16 @@ impl Relay {
                     Err(_) => return,
                 }
             }
+            if *self.paused.borrow() {
+                match self.stand_still(&stop).await {
+                    Ending::Done => return,
+                    Ending::Changed => continue,
+                }
+            }
             let began = Instant::now();
             match self.session(&partitions).await {
-                Ok(true) => return,
-                Ok(false) => {}
+                Ok(Ending::Done) => return,
+                Ok(Ending::Changed) => {}
                 Err(error) => {
                     if began.elapsed() > Duration::from_secs(5) {
                         pause = Duration::from_millis(20);
@@ -121,14 +146,33 @@ impl Relay {
         }
     }
 
-    /// From taking stock to the next interruption. `true`: the loop has gone.
-    async fn session(&mut self, partitions: &[u32]) -> Result<bool, Interruption> {
+    /// Publishes nothing until the pause is over. What is handed over meanwhile stands in
+    /// the table, and is found there by the sweep of the next session.
+    async fn stand_still(&mut self, stop: &CancellationToken) -> Ending {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ending::Done,
+                () = switched(&mut self.paused, false) => return Ending::Changed,
+                rows = self.rows.recv() => if rows.is_none() {
+                    return Ending::Done;
+                },
+            }
+        }
+    }
+
+    /// From taking stock to the next interruption.
+    async fn session(&mut self, partitions: &[u32]) -> Result<Ending, Interruption> {
         let (incarnation, mut marks) = self.take_bearings(partitions).await?;
+        self.demand.listen(&*self.bus).await;
         self.sweep(partitions, &incarnation, &mut marks).await?;
         let shared = !self.db.is_exclusive();
         let mut mark_at = Instant::now() + MARK_EVERY;
         let mut sweep_at = Instant::now() + SWEEP_EVERY;
         loop {
+            if *self.paused.borrow() {
+                marks.write(&self.db, &*self.bus).await?;
+                return Ok(Ending::Changed);
+            }
             if self.missed.swap(false, Ordering::AcqRel) {
                 // Marked first, so that the sweep finds only what is new to us.
                 marks.write(&self.db, &*self.bus).await?;
@@ -136,10 +180,13 @@ impl Relay {
             }
             tokio::select! {
                 biased;
+                // Before the rows, so that who began to tail sees all that came after.
+                () = self.demand.asked() => {}
+                () = switched(&mut self.paused, true) => {}
                 rows = self.rows.recv() => {
                     let Some(mut rows) = rows else {
                         marks.write(&self.db, &*self.bus).await?;
-                        return Ok(true);
+                        return Ok(Ending::Done);
                     };
                     while rows.len() < PUBLISH {
                         let Ok(more) = self.rows.try_recv() else { break };
@@ -155,7 +202,7 @@ impl Relay {
                     marks.write(&self.db, &*self.bus).await?;
                     // The tenure ends just before a stop; what is left is found by
                     // the next holder's sweep.
-                    return Ok(changed.is_err());
+                    return Ok(if changed.is_err() { Ending::Done } else { Ending::Changed });
                 }
                 () = tokio::time::sleep_until(mark_at), if marks.any() => {
                     let progress = marks.write(&self.db, &*self.bus).await?;
@@ -198,6 +245,7 @@ impl Relay {
             return Ok(());
         }
         let positions = self.bus.publish(incarnation, &entries).await?;
+        self.demand.tell(&*self.bus, &entries).await;
         for (((table, row), entry), position) in rows.iter().zip(entries).zip(positions) {
             marks.published(table, entry.stream, entry.partition, Mark { id: row.id, position }, false);
         }

@@ -19,6 +19,8 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::delay_queue::{DelayQueue, Mover};
 use crate::executor::Executor;
+use crate::ops::tail::Demand;
+use crate::ops::{Faults, Inside};
 use crate::relay::{Relay, RelayHandle};
 use crate::service::Service;
 use crate::service_loop::{AfterCommit, Handle, Parts, ServiceLoop, queues, run_after_commit};
@@ -57,8 +59,7 @@ pub fn declare(spec: &Spec, topology: &mut Topology) {
 /// A running service.
 pub struct Running<S: Service> {
     handle: Handle<S>,
-    name: &'static str,
-    db: Db,
+    inside: Inside,
     /// Ends the reader and the loop, first.
     stop_loop: CancellationToken,
     /// Ends what still waits for a broker or a store that is away, second.
@@ -82,6 +83,8 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
     let (delay_queue, instructions) = DelayQueue::new();
     let (after_commit, aftermath) = AfterCommit::new();
     let (entrances, queues) = queues::<S>();
+    let faults = Faults::default();
+    let inside = Inside::new(service.clone(), &around, entrances.operator, faults.clone());
 
     let service_loop = ServiceLoop::new(
         Parts {
@@ -94,18 +97,23 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
             delay_queue: delay_queue.clone(),
             executor: Executor::new(service.clone(), entrances.answers),
             after_commit,
+            faults: faults.clone(),
         },
         queues,
     );
-    let relay =
-        Relay { spec, db: around.db.clone(), bus: around.bus.clone(), delay_queue, held: held.clone(), rows, missed };
-    let mover = Mover {
-        service,
+    let relay = Relay {
+        spec,
         db: around.db.clone(),
         bus: around.bus.clone(),
-        clock: around.clock,
-        partitions: around.partitions,
+        delay_queue,
+        held: held.clone(),
+        rows,
+        missed,
+        paused: faults.relay_paused(),
+        demand: Demand::new(),
     };
+    let mover =
+        Mover { service, db: around.db, bus: around.bus.clone(), clock: around.clock, partitions: around.partitions };
 
     let ended = CancellationToken::new();
     let watched = |task: &'static str, work: BoxFuture<'static, ()>| {
@@ -119,14 +127,25 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
     };
     // In the order in which they are awaited at a stop.
     let tasks = vec![
-        watched("reader", reader::run(around.bus.clone(), spec, held, entrances.deliveries, stop_loop.clone()).boxed()),
+        watched(
+            "reader",
+            reader::run(
+                around.bus.clone(),
+                spec,
+                held,
+                entrances.deliveries,
+                faults.reading_paused(),
+                stop_loop.clone(),
+            )
+            .boxed(),
+        ),
         watched("loop", service_loop.run(stop_loop.clone()).boxed()),
         watched("after-commit", run_after_commit(around.bus, spec.name, aftermath, stop_rest.clone()).boxed()),
         watched("relay", relay.run(stop_rest.clone()).boxed()),
         watched("mover", mover.run(instructions, stop_rest.clone()).boxed()),
         watched("tenure", tenure.run(stop_rest.clone()).boxed()),
     ];
-    Ok(Running { handle: entrances.handle, name: spec.name, db: around.db, stop_loop, stop_rest, ended, tasks })
+    Ok(Running { handle: entrances.handle, inside, stop_loop, stop_rest, ended, tasks })
 }
 
 impl<S: Service> Running<S> {
@@ -135,12 +154,17 @@ impl<S: Service> Running<S> {
         self.handle.clone()
     }
 
+    /// What operators see of it, and their way in.
+    pub fn inside(&self) -> Inside {
+        self.inside.clone()
+    }
+
     /// Waits until one of the service's tasks ends by itself, which none should,
     /// and says which.
     pub async fn failed(&self) -> String {
         self.ended.cancelled().await;
         let task = self.tasks.iter().find(|(_, task)| task.is_finished()).map_or("task", |(task, _)| task);
-        format!("the {task} of the {} service has ended", self.name)
+        format!("the {task} of the {} service has ended", self.inside.name())
     }
 
     /// Ends every task where it stands, as if the process had been killed. For
@@ -155,7 +179,8 @@ impl<S: Service> Running<S> {
     /// decided is published as far as the bus is there, and the store is closed.
     /// What is left over is in the rows.
     pub async fn stop(self) {
-        let Self { handle, name, db, stop_loop, stop_rest, ended: _, tasks } = self;
+        let Self { handle, inside, stop_loop, stop_rest, ended: _, tasks } = self;
+        let name = inside.name();
         stop_loop.cancel();
         drop(handle);
         for (task, joined) in tasks {
@@ -172,6 +197,6 @@ impl<S: Service> Running<S> {
                 }
             }
         }
-        db.close().await;
+        inside.db.close().await;
     }
 }

@@ -23,6 +23,7 @@
 mod after_commit;
 mod intake;
 mod item;
+mod operator;
 mod unit_of_work;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -37,6 +38,7 @@ use crate::clock::Clock;
 use crate::delay_queue::DelayQueue;
 use crate::error::{Failure, Unavailable};
 use crate::executor::Executor;
+use crate::ops::faults::Faults;
 use crate::relay::RelayHandle;
 use crate::service::Service;
 use crate::store::inbox::Line;
@@ -44,7 +46,10 @@ use crate::store::parked::Backoff;
 use crate::store::{Db, StoreError};
 
 pub(crate) use after_commit::{AfterCommit, Aftermath, run as run_after_commit};
+use intake::Work;
 pub(crate) use item::{Answer, Command, Intake, Item, Origin, panic_text};
+use operator::OperatorCommand;
+pub(crate) use operator::{Operator, Wish};
 use unit_of_work::Verdict;
 
 /// Most inputs in one batch.
@@ -74,6 +79,12 @@ impl<S: Service> Handle<S> {
     /// `id` is the command's idempotency key, scoped so that no other client's can
     /// be equal; `fingerprint` tells requests under one id apart.
     ///
+    /// An empty `id` stores no result, and the same input is decided again whenever it
+    /// comes, also after a commit of unknown outcome. It is for an input that brings an
+    /// idempotency key of its own, which the service keeps beside the effect. A service
+    /// that takes ids from clients never passes an empty one on
+    /// ([`text::command_id`](crate::text::command_id) makes one up).
+    ///
     /// # Errors
     /// A stored rejection, or unavailability: then it is unknown whether the
     /// command took effect, and asking again with the same id tells.
@@ -98,6 +109,7 @@ pub(crate) struct Parts<S: Service> {
     pub(crate) delay_queue: DelayQueue,
     pub(crate) executor: Executor<S>,
     pub(crate) after_commit: AfterCommit,
+    pub(crate) faults: Faults,
 }
 
 /// Queues into the loop.
@@ -105,6 +117,7 @@ pub(crate) struct Queues<S: Service> {
     commands: mpsc::Receiver<Command<S>>,
     deliveries: mpsc::Receiver<Read>,
     answers: mpsc::UnboundedReceiver<Answer<S>>,
+    operators: mpsc::Receiver<OperatorCommand>,
 }
 
 /// The sending ends of [`Queues`].
@@ -112,6 +125,7 @@ pub(crate) struct Entrances<S: Service> {
     pub(crate) handle: Handle<S>,
     pub(crate) deliveries: mpsc::Sender<Read>,
     pub(crate) answers: mpsc::UnboundedSender<Answer<S>>,
+    pub(crate) operator: Operator,
 }
 
 /// Makes the queues of a loop.
@@ -120,9 +134,15 @@ pub(crate) fn queues<S: Service>() -> (Entrances<S>, Queues<S>) {
     // Few, since each holds many: what is not read yet stays with the broker.
     let (deliveries_in, deliveries) = mpsc::channel(4);
     let (answers_in, answers) = mpsc::unbounded_channel();
+    let (operator, operators) = Operator::new();
     (
-        Entrances { handle: Handle { commands: commands_in }, deliveries: deliveries_in, answers: answers_in },
-        Queues { commands, deliveries, answers },
+        Entrances {
+            handle: Handle { commands: commands_in },
+            deliveries: deliveries_in,
+            answers: answers_in,
+            operator,
+        },
+        Queues { commands, deliveries, answers, operators },
     )
 }
 
@@ -145,8 +165,11 @@ impl<S: Service> ServiceLoop<S> {
 
     /// Runs until `stop`, then finishes the commands that are already in.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        while let Some(items) = self.gather(&stop).await {
-            self.process(items, &stop).await;
+        while let Some(work) = self.gather(&stop).await {
+            match work {
+                Work::Batch(items) => self.process(items, &stop).await,
+                Work::Operator(command) => self.obey(command).await,
+            }
         }
     }
 
@@ -222,6 +245,7 @@ impl<S: Service> ServiceLoop<S> {
     /// same command id, acks by redelivery and the inbox, timers and messages are
     /// rebuilt from their rows.
     fn conclude(&mut self, items: Vec<Item<S>>, done: unit_of_work::Done<S>) {
+        self.parts.faults.spend(&done.struck);
         self.parts.relay.hand(done.rows);
         self.parts.delay_queue.schedule(done.timers);
         self.parts.delay_queue.cancel(done.cancelled);

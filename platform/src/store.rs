@@ -22,6 +22,7 @@ pub mod lease;
 mod migrate;
 pub mod outbox;
 pub mod parked;
+pub mod survey;
 mod tx;
 
 use std::path::Path;

@@ -6,11 +6,16 @@
 //! back-off and jitter. Trying again is safe because every mutation sent from here
 //! carries an idempotency key. When nothing has succeeded for as long as
 //! [`Pace::patience`], the import stops; it is resumed by running it again.
+//!
+//! Every answer also tells the shop's time ([`Client::shop_time`]), by which it plans.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use chrono::{DateTime, Utc};
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,9 +74,14 @@ pub(crate) enum CallError {
 enum Attempt {
     Done(Value),
     Refused(Refusal),
-    Unavailable(String),
+    /// Why, and how long the shop asks to be left alone.
+    Unavailable(String, Duration),
     Stopped(anyhow::Error),
 }
+
+/// How far the `Date` of an answer may be off and still mean that the clocks agree, ms:
+/// it has whole seconds, and was on its way.
+const CLOCKS_AGREE: i64 = 3_000;
 
 /// A connection pool, and once logged in a session.
 pub(crate) struct Client {
@@ -83,6 +93,8 @@ pub(crate) struct Client {
     pace: Pace,
     /// When a call last succeeded: patience is counted from here.
     last_success: Mutex<Instant>,
+    /// By how much the shop's clock is ahead of this machine's, ms.
+    ahead: AtomicI64,
 }
 
 impl Client {
@@ -132,12 +144,18 @@ impl Client {
             token: None,
             pace,
             last_success: Mutex::new(Instant::now()),
+            ahead: AtomicI64::new(0),
         })
     }
 
     /// The address, as it may be shown.
     pub(crate) fn address(&self) -> &str {
         &self.shown
+    }
+
+    /// The shop's time, unix milliseconds, as far as its answers tell.
+    pub(crate) fn shop_time(&self) -> i64 {
+        Utc::now().timestamp_millis() + self.ahead.load(Ordering::Relaxed)
     }
 
     /// How patient this client is.
@@ -166,7 +184,7 @@ impl Client {
                     return Err(CallError::Refused(refusal));
                 }
                 Attempt::Stopped(error) => return Err(CallError::Stopped(error)),
-                Attempt::Unavailable(why) => {
+                Attempt::Unavailable(why, rest) => {
                     let silent = self.last_success().elapsed();
                     if silent > self.pace.patience {
                         return Err(CallError::Stopped(anyhow!(
@@ -176,7 +194,8 @@ impl Client {
                             silent.as_secs()
                         )));
                     }
-                    tokio::time::sleep(self.pace.pause_after(attempts)).await;
+                    let rest = rest.min(self.pace.patience);
+                    tokio::time::sleep(self.pace.pause_after(attempts).max(rest)).await;
                     attempts += 1;
                 }
             }
@@ -200,16 +219,17 @@ impl Client {
                     innermost(&error)
                 ));
             }
-            Err(error) => return Attempt::Unavailable(innermost(&error)),
+            Err(error) => return unavailable(innermost(&error)),
         };
         let status = response.status();
+        self.compare_clocks(response.headers());
         let body = match response.bytes().await {
             Ok(body) => body,
-            Err(error) => return Attempt::Unavailable(innermost(&error)),
+            Err(error) => return unavailable(innermost(&error)),
         };
         match serde_json::from_slice(&body) {
             Ok(answer) => self.sort(status, answer),
-            Err(_) if is_passing(status) => Attempt::Unavailable(format!("HTTP {status}")),
+            Err(_) if is_passing(status) => unavailable(format!("HTTP {status}")),
             Err(_) => Attempt::Stopped(anyhow!(
                 "{} answers, but not as Orderly does (HTTP {status}); is --to right?",
                 self.shown
@@ -221,13 +241,16 @@ impl Client {
         let Some(error) = answer.errors.into_iter().next() else {
             return match answer.data {
                 Some(data) if status.is_success() => Attempt::Done(data),
-                _ if is_passing(status) => Attempt::Unavailable(format!("HTTP {status}")),
+                _ if is_passing(status) => unavailable(format!("HTTP {status}")),
                 _ => Attempt::Stopped(anyhow!("{} answers HTTP {status}", self.shown)),
             };
         };
         let shown = &self.shown;
         match error.extensions.code {
-            Some(code) if is_passing_code(&code) => Attempt::Unavailable(code),
+            Some(code) if is_passing_code(&code) => {
+                let rest = Duration::from_secs(error.extensions.retry_after.unwrap_or_default());
+                Attempt::Unavailable(code, rest)
+            }
             Some(code) if code == "UNAUTHENTICATED" && self.token.is_some() => {
                 Attempt::Stopped(anyhow!("{shown} has ended the session; run the same command again: it resumes"))
             }
@@ -236,11 +259,20 @@ impl Client {
                  log in as an operator with --email and ORDERLY_PASSWORD"
             )),
             Some(code) => Attempt::Refused(Refusal { code, message: error.message }),
-            None if is_passing(status) => Attempt::Unavailable(format!("HTTP {status}")),
+            None if is_passing(status) => unavailable(format!("HTTP {status}")),
             None => Attempt::Stopped(anyhow!(
                 "{shown} does not understand this importer ({}); are both of one version?",
                 error.message
             )),
+        }
+    }
+
+    fn compare_clocks(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        if let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
+            let ahead = theirs.timestamp_millis() - Utc::now().timestamp_millis();
+            let ahead = if ahead.abs() > CLOCKS_AGREE { ahead } else { 0 };
+            self.ahead.store(ahead, Ordering::Relaxed);
         }
     }
 
@@ -269,6 +301,13 @@ struct GraphQlError {
 #[derive(Deserialize, Default)]
 struct Extensions {
     code: Option<String>,
+    /// Seconds; with RATE_LIMITED.
+    #[serde(rename = "retryAfter")]
+    retry_after: Option<u64>,
+}
+
+fn unavailable(why: String) -> Attempt {
+    Attempt::Unavailable(why, Duration::ZERO)
 }
 
 fn is_passing_code(code: &str) -> bool {

@@ -129,18 +129,36 @@ pub(crate) fn sku(text: &str) -> Result<String, String> {
 /// # Errors
 /// Anything else.
 pub(crate) fn quantity(text: &str) -> Result<i64, String> {
+    match whole(text)? {
+        number if number < 1 => Err(format!("the quantity {} is below 1", cut(text.trim()))),
+        number if number <= MAX_INT => Ok(number),
+        _ => Err(format!("the quantity {} is more than {MAX_INT}", cut(text.trim()))),
+    }
+}
+
+/// How many pieces a row of a `C…` invoice takes back: its quantity is a whole number
+/// from -2,147,483,647 to -1, and `-6.0` are 6 pieces.
+///
+/// # Errors
+/// Anything else; what takes nothing back, or sells, is no row of a cancellation.
+pub(crate) fn pieces_back(text: &str) -> Result<i64, String> {
+    match whole(text)? {
+        number if number > -1 => Err(format!("the quantity {} of a cancellation is not below 0", cut(text.trim()))),
+        number if number >= -MAX_INT => Ok(-number),
+        _ => Err(format!("the quantity {} is less than -{MAX_INT}", cut(text.trim()))),
+    }
+}
+
+/// A whole number; one beyond 64 bits is the largest or the smallest of them.
+fn whole(text: &str) -> Result<i64, String> {
     let text = text.trim();
     let digits = without_fraction(text);
     let unsigned = digits.strip_prefix(['-', '+']).unwrap_or(digits);
     if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("{} is not a whole number", shown(text)));
     }
-    match digits.parse::<i64>() {
-        Ok(number) if number < 1 => Err(format!("the quantity {number} is below 1")),
-        Ok(number) if number <= MAX_INT => Ok(number),
-        _ if digits.starts_with('-') => Err(format!("the quantity {} is below 1", cut(text))),
-        _ => Err(format!("the quantity {} is more than {MAX_INT}", cut(text))),
-    }
+    let beyond = if digits.starts_with('-') { i64::MIN } else { i64::MAX };
+    Ok(digits.parse().unwrap_or(beyond))
 }
 
 /// A decimal price in minor units, exactly: no floating point. More than two decimals

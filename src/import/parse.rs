@@ -1,8 +1,10 @@
-//! A file in the UCI *Online Retail* format -> products, invoices and rejected rows.
+//! A file in the UCI *Online Retail* format -> products, invoices, returns, rejected rows.
 //!
 //! Pure and whole: bytes in, everything out, before the first write to any server. A
-//! row is either in an invoice or among the rejects, never in both, never in neither.
+//! row is in an invoice, in the plan of returns, or among the rejects: in one of the
+//! three, never in two, never in none.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
@@ -10,6 +12,7 @@ use csv::ByteRecord;
 
 use super::fields::{self, MAX_INT};
 use super::header::{Column, Columns, FormatError};
+use super::matching::{self, Plan, TakenBack};
 use super::rejects::{Reason, Rejects};
 use super::rows::{Cells, decode, rows};
 
@@ -25,6 +28,8 @@ pub(crate) struct Parsed {
     pub(crate) products: Vec<Product>,
     /// The sales, by date and then as the file has them.
     pub(crate) invoices: Vec<Invoice>,
+    /// What the `C…` invoices take back of them.
+    pub(crate) plan: Plan,
     pub(crate) rejects: Rejects,
     /// How many `C…` invoices the file has.
     pub(crate) cancellations: u64,
@@ -61,6 +66,12 @@ pub(crate) struct Line {
 }
 
 /// A row that passed.
+enum Read {
+    Sale(Sale),
+    TakenBack(TakenBack),
+}
+
+/// A row that sells.
 struct Sale {
     line: u64,
     invoice: String,
@@ -82,29 +93,32 @@ pub(crate) fn parse(data: &[u8]) -> Result<Parsed, FormatError> {
     let mut rows = rows(data);
     let columns = Columns::read(data, rows.next())?;
 
-    let mut sales = Vec::new();
+    let (mut sales, mut taken_back) = (Vec::new(), Vec::new());
     let mut rejects = Rejects::default();
     let mut cancelled = BTreeSet::new();
     let mut count = 0;
     for row in rows {
         count += 1;
-        let sale = match &row.cells {
+        let read = match &row.cells {
             Cells::Unclosed(_) => Err((Reason::Quote, "a quotation is not closed".to_owned())),
             Cells::Record(record) => columns
                 .check(record)
                 .map_err(|detail| (Reason::Columns, detail))
-                .and_then(|()| read_sale(row.line, record, &columns, &mut cancelled)),
+                .and_then(|()| read(row.line, record, &columns, &mut cancelled)),
         };
-        match sale {
-            Ok(sale) => sales.push(sale),
+        match read {
+            Ok(Read::Sale(sale)) => sales.push(sale),
+            Ok(Read::TakenBack(row)) => taken_back.push(row),
             Err((reason, detail)) => rejects.add(row.line, reason, detail),
         }
     }
     let invoices = invoices(&sales, &mut rejects);
+    let plan = matching::match_sales(taken_back, &invoices, &mut rejects);
     Ok(Parsed {
         rows: count,
         products: products(&sales, &rejects),
         invoices,
+        plan,
         rejects,
         cancellations: cancelled.len() as u64,
     })
@@ -125,23 +139,20 @@ pub(crate) fn needed_stock(invoices: &[Invoice]) -> BTreeMap<&str, i64> {
 }
 
 /// The order of the tests is the order in which a person would say what a row is: an
-/// unreadable date on a cancellation does not matter.
-fn read_sale(
+/// unreadable date on a bookkeeping entry does not matter.
+fn read(
     line: u64,
     record: &ByteRecord,
     columns: &Columns,
     cancelled: &mut BTreeSet<String>,
-) -> Result<Sale, (Reason, String)> {
+) -> Result<Read, (Reason, String)> {
     let cell = |column| decode(columns.cell(record, column));
-    let because = |reason: Reason| move |detail: String| (reason, detail);
-
     let invoice = fields::invoice(&cell(Column::Invoice)).map_err(because(Reason::Invoice))?;
     let invoice = match invoice {
         fields::Invoice::Sale(number) => number,
         fields::Invoice::Cancellation(number) => {
-            let detail = format!("{number} takes an earlier sale back");
-            cancelled.insert(number);
-            return Err((Reason::Cancellation, detail));
+            cancelled.insert(number.clone());
+            return read_taken_back(line, number, cell).map(Read::TakenBack);
         }
         fields::Invoice::Adjustment(number) => {
             let detail = format!("{number} is a bookkeeping entry, not a sale");
@@ -153,7 +164,7 @@ fn read_sale(
         let detail = format!("{sku} is a charge, a voucher or a correction, no product of the catalogue");
         return Err((Reason::NotAProduct, detail));
     }
-    Ok(Sale {
+    Ok(Read::Sale(Sale {
         line,
         invoice,
         sku,
@@ -162,7 +173,39 @@ fn read_sale(
         date: fields::date(&cell(Column::Date)).map_err(because(Reason::Date))?,
         customer: fields::customer(&cell(Column::Customer)).map_err(because(Reason::Customer))?,
         name: fields::name(&cell(Column::Name)),
+    }))
+}
+
+/// A row of a `C…` invoice. Its price and its name do not matter: what is given back is
+/// what was paid. What is never sold as a product, and what nobody knows the buyer of,
+/// has no sale that it could match.
+fn read_taken_back<'r>(
+    line: u64,
+    invoice: String,
+    cell: impl Fn(Column) -> Cow<'r, str>,
+) -> Result<TakenBack, (Reason, String)> {
+    let sku = fields::sku(&cell(Column::Sku)).map_err(because(Reason::Sku))?;
+    if fields::is_not_a_product(&sku) {
+        let detail = format!("{invoice} takes {sku} back: a charge, a voucher or a correction, sold by no order");
+        return Err((Reason::NoMatchingSale, detail));
+    }
+    let customer = fields::customer(&cell(Column::Customer)).map_err(because(Reason::Customer))?;
+    if customer == fields::GUEST {
+        let detail = format!("{invoice} takes {sku} back, but from whom is not written down");
+        return Err((Reason::NoMatchingSale, detail));
+    }
+    Ok(TakenBack {
+        line,
+        invoice,
+        customer,
+        sku,
+        pieces: fields::pieces_back(&cell(Column::Quantity)).map_err(because(Reason::Quantity))?,
+        date: fields::date(&cell(Column::Date)).map_err(because(Reason::Date))?,
     })
+}
+
+fn because(reason: Reason) -> impl FnOnce(String) -> (Reason, String) {
+    move |detail| (reason, detail)
 }
 
 /// Puts the rows of one number together, and those of one SKU into one line.

@@ -1,7 +1,9 @@
 //! The rows that were not imported: why, and the file that gives them back.
 //!
 //! Every row ends in exactly one of two places, imported or here; [`Rejects`] is keyed
-//! by line, so that no row can be counted twice.
+//! by line, so that no row can be counted twice. A row of a `C…` invoice that could be
+//! returned in part only is here, since somebody must look at it; its detail tells how
+//! much of it was done.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,8 +21,11 @@ pub(crate) enum Reason {
     Quote,
     /// No usable invoice number.
     Invoice,
-    /// A `C…` invoice: a sale taken back.
+    /// A `C…` invoice takes an earlier sale of the file back, which only a replay does.
     Cancellation,
+    /// A `C…` invoice takes back what the customer did not buy before, as far as the
+    /// file tells, or no longer has.
+    NoMatchingSale,
     /// An `A…` invoice: a bookkeeping entry.
     Adjustment,
     /// No usable stock code.
@@ -37,7 +42,8 @@ pub(crate) enum Reason {
     Customer,
     /// The invoice has more products than an order may have lines.
     TooManyLines,
-    /// The server refused the product, its stock or the order, with this error code.
+    /// The server refused the product, its stock, the order or its return, with this
+    /// error code.
     Refused(String),
     /// The order ended in this status instead of being confirmed.
     Order(String),
@@ -52,6 +58,7 @@ impl Reason {
             Reason::Quote => "QUOTE",
             Reason::Invoice => "INVOICE",
             Reason::Cancellation => "CANCELLATION",
+            Reason::NoMatchingSale => "NO_MATCHING_SALE",
             Reason::Adjustment => "ADJUSTMENT",
             Reason::Sku => "SKU",
             Reason::NotAProduct => "NOT_A_PRODUCT",

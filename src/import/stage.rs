@@ -14,8 +14,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use chrono::Utc;
 use futures_util::stream;
 use serde_json::{Value, json};
+
+mod order;
+
+use order::{Line, No, Order};
 
 pub(crate) const PASSWORD: &str = "a very secret word";
 const TOKEN: &str = "a-token";
@@ -30,6 +35,8 @@ pub(crate) struct Shop {
     pub(crate) effects: u64,
     pub(crate) calls: u64,
     pub(crate) adjusted: BTreeMap<String, (String, i64)>,
+    /// Results of returns by their idempotency keys, refusals too.
+    pub(crate) returns: BTreeMap<String, StoredReturn>,
 
     /// Some calls meet an overload, some answers are lost, some are no JSON.
     pub(crate) troubled: bool,
@@ -43,16 +50,18 @@ pub(crate) struct Shop {
     pub(crate) refused_sku: Option<&'static str>,
     /// Stock is adjusted by this much less than asked.
     pub(crate) short: i64,
+    /// Orders are shipped so long after they are confirmed, ms.
+    pub(crate) ship_after: i64,
+    /// Confirmed orders are never shipped.
+    pub(crate) never_ships: bool,
+    /// So many returns meet another one that is under way.
+    pub(crate) rivals: u32,
+    /// So many log-ins come too fast.
+    pub(crate) limited: u32,
 }
 
-/// An order by its idempotency key.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Order {
-    pub(crate) customer: String,
-    pub(crate) lines: Vec<(String, i64)>,
-    status: &'static str,
-    asked: u32,
-}
+/// What a return asked for, and what it was answered.
+type StoredReturn = ((String, Vec<(String, i64)>), Result<Value, No>);
 
 type Shared = Arc<Mutex<Shop>>;
 
@@ -81,6 +90,13 @@ impl Stage {
 
     pub(crate) fn shop(&self) -> MutexGuard<'_, Shop> {
         self.shop.lock().unwrap()
+    }
+
+    /// What came back of each SKU of an invoice's order, without what did not.
+    pub(crate) fn returned(&self, invoice: &str) -> Vec<(String, i64)> {
+        let shop = self.shop();
+        let lines = shop.orders[invoice].lines.iter().filter(|line| line.returned > 0);
+        lines.map(|line| (line.sku.clone(), line.returned)).collect()
     }
 }
 
@@ -125,12 +141,21 @@ fn data(data: Value) -> Response {
 }
 
 fn refusal(code: &str) -> Response {
-    let error = json!({ "message": "told by the stage", "extensions": { "code": code } });
+    refused((code, "told by the stage"))
+}
+
+fn refused((code, message): (&str, &str)) -> Response {
+    let error = json!({ "message": message, "extensions": { "code": code } });
     Json(json!({ "data": null, "errors": [error] })).into_response()
 }
 
 impl Shop {
-    fn log_in(&self, variables: &Value) -> Response {
+    fn log_in(&mut self, variables: &Value) -> Response {
+        if self.limited > 0 {
+            self.limited -= 1;
+            let error = json!({ "message": "", "extensions": { "code": "RATE_LIMITED", "retryAfter": 1 } });
+            return Json(json!({ "data": null, "errors": [error] })).into_response();
+        }
         if variables["password"] == PASSWORD {
             data(json!({ "logIn": { "token": TOKEN } }))
         } else {
@@ -145,6 +170,8 @@ impl Shop {
             self.adjust(variables)
         } else if query.contains("placeOrder(") {
             self.place(&variables["input"])
+        } else if query.contains("returnOrder(") {
+            self.take_back(variables)
         } else if query.contains("order(id:") {
             self.tell(variables)
         } else {
@@ -187,26 +214,53 @@ impl Shop {
 
     fn place(&mut self, input: &Value) -> Response {
         assert_eq!(input["card"], "4242 4242 4242 4242");
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let lines = input["lines"].as_array().unwrap().iter();
-        let order = Order {
-            customer: text(&input["customer"]),
-            lines: lines.map(|l| (text(&l["sku"]), l["quantity"].as_i64().unwrap())).collect(),
-            status: "PLACED",
-            asked: 0,
-        };
+        let lines = lines(&input["lines"]).into_iter().map(|(sku, quantity)| {
+            let price = self.products[&sku].1;
+            Line { sku, quantity, price, returned: 0 }
+        });
+        let order = Order::new(text(&input["customer"]), lines.collect());
         let key = text(&input["idempotencyKey"]);
-        match self.orders.get(&key) {
-            Some(old) if (&old.customer, &old.lines) != (&order.customer, &order.lines) => {
-                return refusal("CONFLICT");
-            }
-            Some(_) => {}
+        let answer = match self.orders.get(&key) {
+            Some(old) if !old.is_like(&order) => return refusal("CONFLICT"),
+            Some(old) => old.answer(),
             None => {
+                let answer = order.answer();
                 self.orders.insert(key.clone(), order);
                 self.effects += 1;
+                answer
             }
+        };
+        let mut answer = answer;
+        answer["id"] = format!("order-{key}").into();
+        data(json!({ "placeOrder": answer }))
+    }
+
+    /// As the real one: what was answered to a key is answered to it for ever.
+    fn take_back(&mut self, variables: &Value) -> Response {
+        let asked = (text(&variables["order"]), lines(&variables["lines"]));
+        let key = text(&variables["key"]);
+        let result = match self.returns.get(&key) {
+            Some((earlier, _)) if *earlier != asked => {
+                return refused(("CONFLICT", "this idempotency key was used for a different request"));
+            }
+            Some((_, result)) => result.clone(),
+            None => {
+                let order = self.orders.get_mut(asked.0.strip_prefix("order-").unwrap()).unwrap();
+                let result = if self.rivals > 0 {
+                    self.rivals -= 1;
+                    Err(("CONFLICT", "a return of this order is already under way"))
+                } else {
+                    order.take_back(&asked.1)
+                };
+                self.effects += u64::from(result.is_ok());
+                self.returns.insert(key, (asked, result.clone()));
+                result
+            }
+        };
+        match result {
+            Ok(order) => data(json!({ "returnOrder": order })),
+            Err(no) => refused(no),
         }
-        data(json!({ "placeOrder": { "id": format!("order-{key}") } }))
     }
 
     /// The read model lags: an order shows only at the second question.
@@ -215,22 +269,29 @@ impl Shop {
         for (name, id) in variables.as_object().unwrap() {
             let key = id.as_str().unwrap().strip_prefix("order-").unwrap();
             let order = self.orders.get_mut(key).unwrap();
-            order.asked += 1;
-            let alias = name.replace('i', "o");
-            if order.asked < 2 {
-                told.insert(alias, Value::Null);
-                continue;
-            }
-            if order.status == "PLACED" && !self.stuck {
-                let enough = order.lines.iter().all(|(sku, n)| self.stock.get(sku) >= Some(n));
-                order.status = if enough { "CONFIRMED" } else { "REJECTED" };
-                for (sku, n) in order.lines.iter().filter(|_| enough) {
-                    *self.stock.get_mut(sku).unwrap() -= n;
+            if order.is_undecided() && !self.stuck {
+                let enough = order.lines.iter().all(|line| self.stock.get(&line.sku) >= Some(&line.quantity));
+                let ship_at = Utc::now().timestamp_millis() + self.ship_after;
+                if enough {
+                    order.move_to("CONFIRMED", (!self.never_ships).then_some(ship_at));
+                } else {
+                    order.move_to("REJECTED", None);
+                }
+                for line in order.lines.iter().filter(|_| enough) {
+                    *self.stock.get_mut(&line.sku).unwrap() -= line.quantity;
                 }
             }
-            let reason = (order.status == "REJECTED").then_some("out of stock");
-            told.insert(alias, json!({ "status": order.status, "statusReason": reason }));
+            told.insert(name.replace('i', "o"), order.view());
         }
         data(Value::Object(told))
     }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn lines(lines: &Value) -> Vec<(String, i64)> {
+    let lines = lines.as_array().unwrap().iter();
+    lines.map(|line| (text(&line["sku"]), line["quantity"].as_i64().unwrap())).collect()
 }

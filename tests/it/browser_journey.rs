@@ -5,145 +5,11 @@
 //! journey the browser must have had nothing to complain of: no error of a script, no breach of the
 //! content security policy, nothing that did not load.
 
-use std::time::Duration;
-
-use anyhow::Result;
-use fantoccini::Locator;
 use serde_json::json;
 
-use crate::browser::Browser;
+use crate::journey::{BADGE, ENTER, Journey, OPERATOR, PASSWORD, PATIENCE, buy_later_or_with, choose};
 use crate::servers::until;
-use crate::shop::{Client, Shop, ShopOptions};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-const CUSTOMER: &str = "ada@example.com";
-const OPERATOR: &str = "operator@example.com";
-const PASSWORD: &str = "orderly";
-const BADGE: &str = "#live .badge";
-
-/// The key Enter, as WebDriver has it.
-const ENTER: char = '\u{e007}';
-
-/// A customer at a browser.
-struct Journey {
-    shop: Shop,
-    browser: Browser,
-}
-
-impl Journey {
-    async fn begin(options: ShopOptions) -> Self {
-        let shop = Shop::start(options).await.expect("the shop starts");
-        let browser = Browser::open().await.expect("the browser opens");
-        Self { shop, browser }
-    }
-
-    /// Logs in by the form.
-    async fn log_in(&self) {
-        self.visit("/login").await;
-        self.type_into("main input[name=email]", CUSTOMER).await;
-        self.type_into("main input[name=password]", PASSWORD).await;
-        self.click("main form button").await;
-        self.until_shows("header .menu summary", "Account").await;
-    }
-
-    async fn client(&self) -> Client {
-        self.shop.client().log_in(CUSTOMER, PASSWORD).await.expect("logs in")
-    }
-
-    async fn visit(&self, path: &str) {
-        let url = format!("{}{path}", self.shop.base_url());
-        self.browser.page.goto(&url).await.unwrap_or_else(|error| panic!("{path}: {error}"));
-    }
-
-    /// Clicks as soon as it can be clicked: news that come live may replace the element between
-    /// finding and clicking it.
-    async fn click(&self, css: &str) {
-        let mut last = String::new();
-        let clicked = until("the click", PATIENCE, async || {
-            let clicked = async { self.browser.page.find(Locator::Css(css)).await?.click().await };
-            Ok(clicked.await.map_err(|error| last = error.to_string()).ok())
-        });
-        clicked.await.unwrap_or_else(|error| panic!("{css}: {error}, last {last}"));
-    }
-
-    async fn type_into(&self, css: &str, text: &str) {
-        let found = self.browser.page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        let found = found.unwrap_or_else(|error| panic!("{css}: {error}"));
-        found.clear().await.expect("can be emptied");
-        found.send_keys(text).await.expect("can be typed into");
-    }
-
-    /// The visible text of the first such element; empty if there is none.
-    async fn text(&self, css: &str) -> Result<String> {
-        let script = "const found = document.querySelector(arguments[0]); return found ? found.innerText : ''";
-        let text = self.browser.page.execute(script, vec![css.into()]).await?;
-        Ok(text.as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Waits until such an element shows this text, in any case.
-    async fn until_shows(&self, css: &str, wanted: &str) {
-        let mut last = String::new();
-        let shown = until("the page", PATIENCE, async || {
-            last = self.text(css).await?;
-            Ok(last.to_lowercase().contains(&wanted.to_lowercase()).then_some(()))
-        })
-        .await;
-        shown.unwrap_or_else(|error| panic!("{css} should show {wanted:?}, shows {last:?}: {error}"));
-    }
-
-    /// How many such elements there are.
-    async fn count(&self, css: &str) -> u64 {
-        let script = "return document.querySelectorAll(arguments[0]).length";
-        let count = self.browser.page.execute(script, vec![css.into()]).await.expect("is counted");
-        count.as_u64().expect("a number")
-    }
-
-    /// Marks the document, so that a page that was loaded again is known by having no mark.
-    async fn mark(&self) {
-        self.browser.page.execute("window.marked = true", vec![]).await.expect("is marked");
-    }
-
-    async fn assert_not_reloaded(&self) {
-        let marked = self.browser.page.execute("return window.marked === true", vec![]).await.expect("answers");
-        assert_eq!(marked, true, "the page was loaded again");
-    }
-
-    /// The id of the order whose page this is.
-    async fn order_id(&self) -> String {
-        let url = self.browser.page.current_url().await.expect("is somewhere");
-        url.path().strip_prefix("/orders/").expect("at an order").to_owned()
-    }
-
-    /// A picture of the whole page at this width, which must be enough for it, once it has come to
-    /// rest: news are faded in.
-    async fn picture(&self, name: &str, width: u32) {
-        let moving =
-            "return document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity).length";
-        let rest = until("the page to come to rest", PATIENCE, async || {
-            Ok((self.browser.page.execute(moving, vec![]).await? == json!(0)).then_some(()))
-        });
-        rest.await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.browser.resize(width, 900).await.expect("can be sized");
-        let script =
-            "scrollTo(0, 0); const page = document.documentElement; return [page.scrollWidth, page.scrollHeight]";
-        let size = self.browser.page.execute(script, vec![]).await.expect("has a size");
-        let (wide, high) = (size[0].as_u64().expect("a width"), size[1].as_u64().expect("a height"));
-        assert!(wide <= u64::from(width), "{name} is {wide} pixels wide on a screen of {width}");
-        self.browser
-            .resize(width, u32::try_from(high.clamp(600, 8_000)).expect("bounded"))
-            .await
-            .expect("can be sized");
-        self.browser.screenshot(name).await.expect("is kept");
-        self.browser.resize(1280, 900).await.expect("can be sized");
-    }
-
-    /// At the end: nothing to complain of, neither in the browser nor in the shop.
-    async fn end(self) {
-        let complaints = self.browser.complaints().await.expect("the browser answers");
-        assert!(complaints.is_empty(), "{complaints:#?}");
-        assert!(!self.shop.stderr().contains("panicked"), "{}", self.shop.stderr());
-    }
-}
+use crate::shop::ShopOptions;
 
 #[tokio::test]
 async fn a_browser_buys_from_the_log_in_to_the_confirmation_and_the_page_follows_live() {
@@ -202,21 +68,6 @@ async fn a_browser_sees_a_slow_bank_answer_without_loading_the_page_again() {
     journey.until_shows(BADGE, "Confirmed").await;
     journey.assert_not_reloaded().await;
     journey.end().await;
-}
-
-/// Puts one of a product into the cart and checks out; ends on the order's page.
-async fn buy_later_or_with(journey: &Journey, sku: &str, card: &str) {
-    journey.visit(&format!("/products/{sku}")).await;
-    journey.click(".buy button").await;
-    journey.click("a[href='/checkout']").await;
-    choose(journey, card).await;
-    journey.click("aside button").await;
-    journey.until_shows("main h1", "Order").await;
-}
-
-/// Clicks a card's label, since the button itself is drawn by the style sheet.
-async fn choose(journey: &Journey, card: &str) {
-    journey.click(&format!("label:has(#card-{card})")).await;
 }
 
 #[tokio::test]

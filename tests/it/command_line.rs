@@ -24,16 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a command ended, and what it said.
 #[derive(Debug)]
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
     /// Fails unless it ended with this code and said all of this on standard error, without a
     /// panic.
-    fn assert_refused(&self, code: i32, said: &[&str]) {
+    pub(crate) fn assert_refused(&self, code: i32, said: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         assert!(!self.err.contains("panicked"), "{}", self.err);
         for said in said {
@@ -43,10 +43,15 @@ impl Ended {
 }
 
 /// Runs `orderly` to its end, in a folder of its own or the one that is given.
-async fn orderly<A: AsRef<std::ffi::OsStr>>(folder: Option<&Path>, args: impl IntoIterator<Item = A>) -> Ended {
+pub(crate) async fn orderly<A: AsRef<std::ffi::OsStr>>(
+    folder: Option<&Path>,
+    args: impl IntoIterator<Item = A>,
+) -> Ended {
     let own = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_orderly"));
     command.args(args).current_dir(folder.unwrap_or(own.path())).stdin(Stdio::null()).kill_on_drop(true);
+    // Of the operators' port there is one for each of the many shops.
+    command.env("ORDERLY_GRPC_LISTEN", "127.0.0.1:0");
     let Output { status, stdout, stderr } =
         timeout(PATIENCE, command.output()).await.expect("it ends by itself").expect("it can be run");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -68,7 +73,12 @@ async fn the_help_names_every_command_and_its_flags() {
         "import",
         "audit",
         "schema",
+        "dead-letters",
+        "events",
+        "read-model",
+        "ops",
         "--listen",
+        "--grpc-listen",
         "--data-dir",
         "--payment-window",
         "--no-demo-data",

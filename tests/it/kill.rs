@@ -3,10 +3,11 @@
 //! The real binary, killed at random moments and started again, more than twenty
 //! times; between kill and start its broker's memory is at random taken away,
 //! replaced by an older copy, or flushed. Customers keep buying with idempotency
-//! keys and, as real clients do, ask again for what was not answered. In the end:
-//! every accepted order has come to an end, a key that was answered twice was
-//! answered alike, nobody is charged twice, no stock has leaked, the audit is
-//! green.
+//! keys, call orders off, and, as real clients do, ask again for what was not
+//! answered; what is delivered in the end, some send back. In the end: every
+//! accepted order has come to an end, a key that was answered twice was answered
+//! alike, who was told that his order is off has his money, nobody is charged or
+//! refunded twice, no stock has leaked, the audit is green.
 //!
 //! The seed is printed; `ORDERLY_SEED=…` repeats its choices (moments, lines,
 //! cards, faults). What the scheduler does between them is its own.
@@ -22,7 +23,7 @@ use orderly::{Stores, audit};
 use platform::clock::Clock;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::servers::{self, Persistence, RedisServer, until};
@@ -31,11 +32,11 @@ use crate::topologies;
 
 const KILLS: u32 = 22;
 const BUYERS: u64 = 6;
-const WINDOW: [&str; 2] = ["--payment-window", "6s"];
+const TIMES: [&str; 6] = ["--payment-window", "6s", "--ship-after", "1s", "--deliver-after", "1s"];
 const PATIENCE: Duration = Duration::from_secs(120);
-const ENDED: [&str; 3] = ["CONFIRMED", "REJECTED", "EXPIRED"];
+const ENDED: [&str; 5] = ["DELIVERED", "REJECTED", "EXPIRED", "CANCELLED", "REFUNDED"];
 
-const CARDS: [Option<&str>; 8] = [
+const CARDS: [Option<&str>; 9] = [
     None,
     Some("4242 4242 4242 4242"),
     Some("4242 4242 4242 4242"),
@@ -44,6 +45,7 @@ const CARDS: [Option<&str>; 8] = [
     Some("4000 0000 0000 0077"),
     Some("4000 0000 0000 0119"),
     Some("4000 0000 0000 0341"),
+    Some("4000 0000 0000 0069"),
 ];
 
 /// SKU and stock at the beginning: plenty, and two that run out.
@@ -56,6 +58,20 @@ struct Asked {
     lines: Vec<(&'static str, i64)>,
     card: Option<&'static str>,
     answered: Option<String>,
+    regrets: Regret,
+    /// Whether calling it off was accepted, once that was answered.
+    called_off: Option<bool>,
+}
+
+/// What a customer does about an order afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Regret {
+    /// Keeps it.
+    None,
+    /// Calls it off, at once.
+    Cancel,
+    /// Sends a piece back when it is delivered.
+    Return,
 }
 
 type Book = Arc<Mutex<BTreeMap<String, Asked>>>;
@@ -69,7 +85,7 @@ fn seed() -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_killed_at_any_moment_loses_nothing_and_charges_nobody_twice() {
     let mut random = StdRng::seed_from_u64(seed());
-    let mut shop = Shop::start(ShopOptions::with_args(WINDOW)).await.expect("the shop starts");
+    let mut shop = Shop::start(ShopOptions::with_args(TIMES)).await.expect("the shop starts");
     let folder = shop.data_dir().to_owned();
     let copy = folder.with_extension("older-broker");
     let book = Book::default();
@@ -96,7 +112,7 @@ async fn a_shop_on_postgres_and_redis_killed_and_flushed_loses_nothing_and_charg
     let postgres = servers::postgres().await.expect("Postgres starts");
     let redis = RedisServer::start(Persistence::None).await.expect("Redis starts");
     let url = topologies::databases(postgres).await.expect("databases");
-    let options = topologies::on_servers(&url, Some(&redis.url()), &WINDOW);
+    let options = topologies::on_servers(&url, Some(&redis.url()), &TIMES);
     let mut shop = Shop::start(options).await.expect("the shop starts");
     let book = Book::default();
     fill_the_shelf(&shop.client()).await;
@@ -153,11 +169,19 @@ async fn buy_until_killed(shop: &mut Shop, book: &Book, random: &mut StdRng, rou
                     lines: lines.into_iter().collect(),
                     card: CARDS[random.random_range(0..CARDS.len())],
                     answered: None,
+                    regrets: [Regret::None, Regret::None, Regret::Cancel, Regret::Return][random.random_range(0..4)],
+                    called_off: None,
                 };
                 book.lock().expect("no buyer panics").insert(key.clone(), asked.clone());
                 let Some(id) = ask(&ada, &key, &asked).await else { return };
                 if let Some(entry) = book.lock().expect("no buyer panics").get_mut(&key) {
-                    entry.answered = Some(id);
+                    entry.answered = Some(id.clone());
+                }
+                if asked.regrets == Regret::Cancel {
+                    let Some(accepted) = call_off(&ada, &key, &id).await else { return };
+                    if let Some(entry) = book.lock().expect("no buyer panics").get_mut(&key) {
+                        entry.called_off = Some(accepted);
+                    }
                 }
             }
         });
@@ -174,6 +198,32 @@ async fn ask(ada: &Client, key: &str, asked: &Asked) -> Option<String> {
     order["id"].as_str().map(str::to_owned)
 }
 
+/// Calls an order off: whether that was accepted; `None` if there was no answer.
+async fn call_off(ada: &Client, key: &str, id: &str) -> Option<bool> {
+    match ada.cancel_order(id, Some(&format!("{key}-off"))).await {
+        Ok(_) => Some(true),
+        Err(error) if error.has_code("CONFLICT") => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// Sends one piece of a delivered order back and waits for its money.
+async fn send_back(ada: &Client, key: &str, order: &Value) {
+    let (id, line) = (order["id"].as_str().expect("an id"), &order["lines"][0]);
+    let piece = [(line["sku"].as_str().expect("a SKU"), 1)];
+    until("an answer to the return", PATIENCE, async || {
+        Ok(ada.return_order(id, &piece, Some(&format!("{key}-back"))).await.ok())
+    })
+    .await
+    .expect("a delivered order is taken back");
+    until("the money of the return", PATIENCE, async || {
+        let order = ada.order(id).await?;
+        Ok((order["refunded"]["amount"] == line["unitPrice"]["amount"] && order["unwinding"] == false).then_some(()))
+    })
+    .await
+    .expect("one piece is refunded, once");
+}
+
 /// Asks again for everything, answered or not, and waits for every order's end.
 async fn come_to_an_end(visitor: &Client, book: &Book) {
     let ada = visitor.log_in("ada@example.com", "orderly").await.expect("logs in");
@@ -184,15 +234,30 @@ async fn come_to_an_end(visitor: &Client, book: &Book) {
         if let Some(first) = &asked.answered {
             assert_eq!(&id, first, "{key} was answered with two orders");
         }
-        assert_eq!(ids.insert(id, key.clone()), None, "two keys have one order");
+        let mut off = None;
+        if asked.regrets == Regret::Cancel {
+            let answer = until("an answer", PATIENCE, async || Ok(call_off(&ada, key, &id).await)).await;
+            off = Some(answer.expect("an answer"));
+            assert!(asked.called_off.is_none() || asked.called_off == off, "{key}-off was answered in two ways");
+        }
+        assert_eq!(ids.insert(id, (key, asked.regrets, off)), None, "two keys have one order");
     }
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    for id in ids.keys() {
+    for (id, (key, regrets, off)) in &ids {
         let order = ada.await_any_status(id, &ENDED, PATIENCE).await.expect("every order comes to an end");
-        *ends.entry(order["status"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        let status = order["status"].as_str().unwrap_or_default();
+        if *off == Some(true) {
+            assert!(["CANCELLED", "REFUNDED"].contains(&status), "{key} was called off and is {status}: {order}");
+        }
+        if *regrets == Regret::Return && status == "DELIVERED" {
+            send_back(&ada, key, &order).await;
+        }
+        *ends.entry(status.to_owned()).or_default() += 1;
     }
     println!("{} orders: {ends:?}", ids.len());
-    assert!(ends.contains_key("CONFIRMED"), "nobody bought anything: {ends:?}");
+    for end in ["DELIVERED", "CANCELLED"] {
+        assert!(ends.contains_key(end), "nobody came to {end}: {ends:?}");
+    }
 }
 
 async fn all_is_well(stores: &Stores) {

@@ -14,12 +14,18 @@ mod calls;
 mod commands;
 #[path = "loop_contract/crashes.rs"]
 mod crashes;
+#[path = "loop_contract/faults.rs"]
+mod faults;
 #[path = "loop_contract/held_bus.rs"]
 mod held_bus;
+#[path = "loop_contract/inspection.rs"]
+mod inspection;
 #[path = "loop_contract/losses.rs"]
 mod losses;
 #[path = "loop_contract/messages.rs"]
 mod messages;
+#[path = "loop_contract/operators.rs"]
+mod operators;
 #[path = "loop_contract/probe.rs"]
 mod probe;
 #[path = "loop_contract/replicas.rs"]

@@ -1,17 +1,23 @@
 //! The integration tests: contract suites of the adapters, end to end, faults, and
 //! a browser, in one binary so that it links once.
 
+mod audit_crimes;
 mod bad_input;
 mod browser;
+mod browser_after_sale;
 mod browser_journey;
 mod bus_contract;
+mod choreography;
 mod command_line;
 mod guarded_servers;
+mod journey;
 mod kill;
 mod loop_contract;
+mod ops;
 mod oversell;
 mod saga_faults;
 mod servers;
 mod shop;
 mod store_contract;
+mod subscriptions;
 mod topologies;

@@ -40,10 +40,10 @@ async fn sell_out(visitor: &Client) {
         .await
         .expect("the product is there");
 
+    let ada = visitor.log_in("ada@example.com", "orderly").await.expect("logs in");
     let orders = futures_util::future::join_all((0..BUYERS).map(|buyer| {
-        let visitor = visitor.clone();
+        let ada = ada.clone();
         async move {
-            let ada = visitor.log_in("ada@example.com", "orderly").await.expect("logs in");
             let key = format!("buyer-{buyer}");
             let order = ada
                 .place_order(&[("RARE", 1)], Some("4242 4242 4242 4242"), Some(&key))

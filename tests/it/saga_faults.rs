@@ -7,13 +7,17 @@
 //! with its keys, and the order must come to the same end, with the audit green.
 
 mod fault_bus;
+mod roads;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::api::{Caller, CardNumber, LineRequest, OrderStatus, PayOrder, PlaceOrder};
+use gateway::api::{
+    Caller, CancelOrder, CardNumber, LineRequest, Order, OrderStatus, OrderWithTimeline, PayOrder, PlaceOrder,
+    ReturnOrder,
+};
 use orderly::shop::{Options, Shop};
 use orderly::{Stores, audit};
 use platform::bus::Bus as _;
@@ -24,108 +28,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use fault_bus::{FaultBus, Phase, Plan, Step};
-
-const APPROVED: &str = "4242 4242 4242 4242";
-const DECLINED: &str = "4000 0000 0000 0002";
-const SLOW: &str = "4000 0000 0000 0077";
-const UNREACHABLE: &str = "4000 0000 0000 0119";
-const ANSWER_LOST: &str = "4000 0000 0000 0341";
+use roads::{Act, Road};
 
 /// Longest a road may take, with all its restarts.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A road of an order.
-#[derive(Debug, Clone, Copy)]
-struct Road {
-    name: &'static str,
-    quantity: i64,
-    /// Offered with the order.
-    card: Option<&'static str>,
-    /// Offered one after the other, once the one before was declined.
-    then: &'static [&'static str],
-    window: Duration,
-    end: OrderStatus,
-    /// Heard on the way, if nothing goes wrong.
-    must_hear: &'static [&'static str],
-}
-
-const LONG: Duration = Duration::from_secs(900);
-const SHORT: Duration = Duration::from_secs(2);
-
-const ROADS: [Road; 8] = [
-    Road {
-        name: "paid at once",
-        quantity: 2,
-        card: Some(APPROVED),
-        then: &[],
-        window: LONG,
-        end: OrderStatus::Confirmed,
-        must_hear: &["ReserveStock", "AuthorisePayment", "CapturePayment", "CommitStock", "OrderConfirmed"],
-    },
-    Road {
-        name: "declined, then paid",
-        quantity: 2,
-        card: None,
-        then: &[DECLINED, APPROVED],
-        window: LONG,
-        end: OrderStatus::Confirmed,
-        must_hear: &["PaymentDeclined", "OrderPaymentDeclined", "OrderConfirmed"],
-    },
-    Road {
-        name: "the bank unreachable twice",
-        quantity: 2,
-        card: Some(UNREACHABLE),
-        then: &[],
-        window: LONG,
-        end: OrderStatus::Confirmed,
-        must_hear: &["timer redrive:/order/payment.commands", "OrderConfirmed"],
-    },
-    Road {
-        name: "the bank's answer lost",
-        quantity: 2,
-        card: Some(ANSWER_LOST),
-        then: &[],
-        window: LONG,
-        end: OrderStatus::Confirmed,
-        must_hear: &["timer redrive:/order/payment.commands", "OrderConfirmed"],
-    },
-    Road {
-        name: "the bank slow",
-        quantity: 2,
-        card: Some(SLOW),
-        then: &[],
-        window: LONG,
-        end: OrderStatus::Confirmed,
-        must_hear: &["OrderConfirmed"],
-    },
-    Road {
-        name: "stock short",
-        quantity: 1_000,
-        card: Some(APPROVED),
-        then: &[],
-        window: LONG,
-        end: OrderStatus::Rejected,
-        must_hear: &["StockShort", "OrderRejected"],
-    },
-    Road {
-        name: "not paid in time",
-        quantity: 2,
-        card: None,
-        then: &[],
-        window: SHORT,
-        end: OrderStatus::Expired,
-        must_hear: &["timer payment-deadline", "OrderExpired", "ReleaseStock", "StockReleased"],
-    },
-    Road {
-        name: "paid too late",
-        quantity: 2,
-        card: Some(SLOW),
-        then: &[],
-        window: SHORT,
-        end: OrderStatus::Expired,
-        must_hear: &["OrderLatePaymentRefused", "VoidPayment", "PaymentVoided", "OrderPaymentVoided"],
-    },
-];
+/// Between two moves of the shop's clock.
+const TICK: Duration = Duration::from_millis(2);
 
 /// The shop has crashed under the client.
 #[derive(Debug)]
@@ -145,16 +53,20 @@ impl Life {
         let stores = Stores::in_folder(folder).await.expect("the stores open");
         let embedded = EmbeddedBus::open(Some(&folder.join("bus.db"))).await.expect("the bus opens");
         let bus = Arc::new(FaultBus::around(embedded, plan));
-        let options = Options { payment_window: road.window, ..Options::default() };
+        let options = Options {
+            payment_window: road.window,
+            ship_after: road.fulfil,
+            deliver_after: road.fulfil,
+            ..Options::default()
+        };
         let shop = Shop::start(stores.clone(), bus.clone(), clock.clone(), options).await.expect("the shop starts");
         shop.accounts.ensure_demo().await.expect("the demo log-ins are made");
-        // The shop's time runs five times as fast as ours.
         let ticking = tokio::spawn({
-            let clock = clock.clone();
+            let (clock, pace) = (clock.clone(), road.pace);
             async move {
                 loop {
-                    sleep(Duration::from_millis(2)).await;
-                    clock.advance(Duration::from_millis(10));
+                    sleep(TICK).await;
+                    clock.advance(TICK * pace);
                 }
             }
         });
@@ -182,7 +94,7 @@ impl Life {
 
     async fn client(&self, road: &Road) {
         let api = &self.shop.api;
-        let session = api.log_in("operator@example.com", "orderly").await.expect("logs in");
+        let session = api.log_in("operator@example.com", "orderly", None).await.expect("logs in");
         let operator = api.session(&session.token).await.expect("answers").expect("is logged in");
         let key = |name: &str| Some(format!("{}-{name}", road.name));
         let product = gateway::api::UpsertProduct {
@@ -195,7 +107,7 @@ impl Life {
         let stock = gateway::api::AdjustStock { sku: "CUP".into(), delta: 10, idempotency_key: key("stock") };
         api.adjust_stock(&operator, stock).await.expect("the product is stocked");
 
-        let session = api.log_in("ada@example.com", "orderly").await.expect("logs in");
+        let session = api.log_in("ada@example.com", "orderly", None).await.expect("logs in");
         let ada = api.session(&session.token).await.expect("answers").expect("is logged in");
         let place = PlaceOrder {
             lines: vec![LineRequest { sku: "CUP".into(), quantity: road.quantity }],
@@ -205,30 +117,54 @@ impl Life {
             idempotency_key: key("order"),
         };
         let order = api.place_order(&ada, place).await.expect("the order is placed");
-        for (number, card) in road.then.iter().enumerate() {
-            self.until(&ada, &order.id, |status, declines| {
-                status != OrderStatus::Placed && (status != OrderStatus::AwaitingPayment || declines >= number)
-            })
-            .await;
-            let pay = PayOrder {
-                order_id: order.id.clone(),
-                card: CardNumber::from(*card),
-                idempotency_key: key(&format!("card {number}")),
-            };
-            // Refused if an earlier life of the client has paid already.
-            let _ = api.pay_order(&ada, pay).await;
+        for (number, act) in road.acts.iter().enumerate() {
+            self.act(&ada, &order, act, key(&format!("act {number}"))).await;
         }
-        self.until(&ada, &order.id, |status, _| status == road.end).await;
+        self.until(&ada, &order.id, |found| found.order.status == road.end).await;
     }
 
-    /// Waits until the read model shows what is wanted of status and declines.
-    async fn until(&self, ada: &Caller, id: &str, wanted: impl Fn(OrderStatus, usize) -> bool) {
+    /// What an earlier life of the client has done already is done again, with its
+    /// key, and answered or refused; what counts is where the order ends.
+    async fn act(&self, ada: &Caller, order: &Order, act: &Act, idempotency_key: Option<String>) {
+        let (api, order_id) = (&self.shop.api, order.id.clone());
+        let done = match *act {
+            Act::Pay { card, declines } => {
+                self.until(ada, &order_id, |found| {
+                    found.order.status != OrderStatus::Placed
+                        && (found.order.status != OrderStatus::AwaitingPayment
+                            || times(found, "OrderPaymentDeclined") >= declines)
+                })
+                .await;
+                api.pay_order(ada, PayOrder { order_id, card: CardNumber::from(card), idempotency_key }).await
+            }
+            Act::Cancel { at } => {
+                self.until(ada, &order_id, |found| at.contains(&found.order.status)).await;
+                api.cancel_order(ada, CancelOrder { order_id, reason: None, idempotency_key }).await
+            }
+            Act::CancelInFlight => {
+                self.until(ada, &order_id, |found| times(found, "OrderPaymentRequested") > 0).await;
+                api.cancel_order(ada, CancelOrder { order_id, reason: None, idempotency_key }).await
+            }
+            Act::Return { pieces } => {
+                let there = [OrderStatus::Delivered, OrderStatus::Refunded];
+                self.until(ada, &order_id, |found| there.contains(&found.order.status) && !found.order.unwinding).await;
+                let lines = Some(vec![LineRequest { sku: "CUP".into(), quantity: pieces }]);
+                api.return_order(ada, ReturnOrder { order_id, lines, reason: None, idempotency_key }).await
+            }
+        };
+        // The next act looks at an order that has seen this one.
+        if let Ok(answer) = done {
+            self.until(ada, &order.id, |found| found.order.version >= answer.version).await;
+        }
+    }
+
+    /// Waits until the read model shows what is wanted.
+    async fn until(&self, ada: &Caller, id: &str, wanted: impl Fn(&OrderWithTimeline) -> bool) {
         loop {
-            if let Ok(Some(found)) = self.shop.api.order_with_timeline(ada, id, None).await {
-                let declines = found.timeline.iter().filter(|entry| entry.kind == "OrderPaymentDeclined").count();
-                if wanted(found.order.status, declines) {
-                    return;
-                }
+            if let Ok(Some(found)) = self.shop.api.order_with_timeline(ada, id, None).await
+                && wanted(&found)
+            {
+                return;
             }
             sleep(Duration::from_millis(2)).await;
         }
@@ -267,6 +203,11 @@ impl Life {
     }
 }
 
+/// How often something happened to the order.
+fn times(found: &OrderWithTimeline, kind: &str) -> usize {
+    found.timeline.iter().filter(|entry| entry.kind == kind).count()
+}
+
 /// Drives a road to its end under a plan; what was heard on it.
 async fn travel(road: &Road, plan: Plan) -> BTreeSet<Step> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -302,17 +243,20 @@ async fn travel(road: &Road, plan: Plan) -> BTreeSet<Step> {
 
 /// Drives one road without faults, with everything twice, and with a crash at
 /// every step.
-async fn travel_with_every_fault(index: usize) {
-    let road = &ROADS[index];
+async fn travel_with_every_fault(road: &Road) {
     let heard = travel(road, Plan::default()).await;
     for kind in road.must_hear {
         assert!(heard.iter().any(|(_, heard)| heard == kind), "{}: {kind} was not heard: {heard:?}", road.name);
     }
     travel(road, Plan { repeat_everything: true, crash: None }).await;
     // Who only listens does the same on every road: there, the first road and what is
-    // particular to this one will do.
+    // particular to this one will do. The same goes for how a road begins that branches
+    // off from another one.
     let worth_a_crash = |(group, kind): &Step| {
-        index == 0 || !["notification", "query"].contains(&group.as_str()) || road.must_hear.contains(&kind.as_str())
+        let listens = ["notification", "query"].contains(&group.as_str());
+        road.name == roads::PAID_AT_ONCE.name
+            || road.must_hear.contains(&kind.as_str())
+            || !(listens || road.branches_off)
     };
     for step in heard.into_iter().filter(worth_a_crash) {
         for phase in [Phase::Before, Phase::After] {
@@ -322,23 +266,37 @@ async fn travel_with_every_fault(index: usize) {
 }
 
 macro_rules! roads {
-    ($($name:ident = $index:expr;)*) => {
+    ($($name:ident = $road:ident;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                travel_with_every_fault($index).await;
+                travel_with_every_fault(&roads::$road).await;
             }
         )*
     };
 }
 
 roads! {
-    paid_at_once_ends_confirmed_whatever_step_fails = 0;
-    declined_then_paid_ends_confirmed_whatever_step_fails = 1;
-    unreachable_bank_ends_confirmed_whatever_step_fails = 2;
-    lost_answer_ends_confirmed_and_charged_once_whatever_step_fails = 3;
-    slow_bank_ends_confirmed_whatever_step_fails = 4;
-    stock_short_ends_rejected_whatever_step_fails = 5;
-    not_paid_in_time_ends_expired_with_its_stock_back_whatever_step_fails = 6;
-    paid_too_late_ends_expired_and_voided_whatever_step_fails = 7;
+    paid_at_once_ends_confirmed_whatever_step_fails = PAID_AT_ONCE;
+    declined_then_paid_ends_confirmed_whatever_step_fails = DECLINED_THEN_PAID;
+    unreachable_bank_ends_confirmed_whatever_step_fails = BANK_UNREACHABLE;
+    lost_answer_ends_confirmed_and_charged_once_whatever_step_fails = BANK_ANSWER_LOST;
+    slow_bank_ends_confirmed_whatever_step_fails = BANK_SLOW;
+    stock_short_ends_rejected_whatever_step_fails = STOCK_SHORT;
+    not_paid_in_time_ends_expired_with_its_stock_back_whatever_step_fails = NOT_PAID_IN_TIME;
+    paid_too_late_ends_expired_and_voided_whatever_step_fails = PAID_TOO_LATE;
+    capture_refused_ends_cancelled_and_voided_whatever_step_fails = CAPTURE_REFUSED_FOR_GOOD;
+    cancelled_at_once_ends_cancelled_whatever_step_fails = CANCELLED_AT_ONCE;
+    cancelled_while_it_waits_ends_cancelled_with_its_stock_back_whatever_step_fails = CANCELLED_WAITING;
+    cancelled_while_the_bank_is_slow_ends_voided_whatever_step_fails = CANCELLED_WHILE_BANK_IS_SLOW;
+    cancelled_while_the_bank_is_away_ends_voided_whatever_step_fails = CANCELLED_WHILE_BANK_IS_AWAY;
+    cancelled_while_an_answer_is_lost_ends_voided_whatever_step_fails = CANCELLED_WHILE_ANSWER_IS_LOST;
+    cancelled_while_money_is_taken_ends_refunded_whatever_step_fails = CANCELLED_WHILE_MONEY_IS_TAKEN;
+    cancelled_when_confirmed_ends_refunded_with_its_goods_back_whatever_step_fails = CANCELLED_WHEN_CONFIRMED;
+    refund_by_an_unreachable_bank_is_made_once_whatever_step_fails = REFUND_UNREACHABLE;
+    refund_whose_answer_is_lost_is_made_once_whatever_step_fails = REFUND_ANSWER_LOST;
+    refund_by_a_slow_bank_is_made_once_whatever_step_fails = REFUND_SLOW;
+    delivered_whatever_step_fails = DELIVERED;
+    returned_ends_refunded_with_its_goods_back_whatever_step_fails = RETURNED;
+    returned_in_parts_ends_refunded_once_whatever_step_fails = RETURNED_IN_PARTS;
 }

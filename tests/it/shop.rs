@@ -98,6 +98,8 @@ impl Shop {
         let logs = (File::create(self.log("out"))?, File::create(self.log("err"))?);
         let mut args = self.options.command.clone();
         args.extend(["--listen".into(), self.options.listen.clone()]);
+        // Of the operators' port there is one for each of the many shops.
+        args.extend(["--grpc-listen".into(), "127.0.0.1:0".into()]);
         args.extend(["--data-dir".into(), self.data_dir.display().to_string()]);
         args.extend(self.options.args.iter().cloned());
         let binary = Path::new(env!("CARGO_BIN_EXE_orderly"));
@@ -119,6 +121,15 @@ impl Shop {
         self.base_url = format!("http://{address}");
         self.options.listen = address;
         Ok(())
+    }
+
+    /// `http://127.0.0.1:PORT` of its gRPC port, which is another after each restart.
+    ///
+    /// # Errors
+    /// It does not say so.
+    pub(crate) async fn grpc_url(&self) -> Result<String> {
+        let said = until("the shop says its gRPC port", PATIENCE, async || Ok(grpc_address_in(&self.stdout()))).await;
+        Ok(format!("http://{}", said.with_context(|| self.log_tail())?))
     }
 
     /// A client of this shop that is not logged in.
@@ -204,9 +215,18 @@ fn address_in(stdout: &str) -> Option<String> {
     Some(address.to_owned())
 }
 
+/// The `host:port` of the line about gRPC, once the line is whole.
+fn grpc_address_in(stdout: &str) -> Option<String> {
+    let (_, rest) = stdout.split_once("\n  grpc ")?;
+    let (line, _) = rest.split_once('\n')?;
+    Some(line.trim().to_owned())
+}
+
 #[test]
 fn the_ready_line_is_read_only_when_it_is_whole() {
     assert_eq!(address_in("listening on http://127.0.0.1:80"), None);
     let output = "a log line\nlistening on http://127.0.0.1:8080\nlog in as …\n";
     assert_eq!(address_in(output).as_deref(), Some("127.0.0.1:8080"));
+    assert_eq!(grpc_address_in("a\n  grpc      127.0.0.1:8"), None);
+    assert_eq!(grpc_address_in("a\n  grpc      127.0.0.1:81\n").as_deref(), Some("127.0.0.1:81"));
 }

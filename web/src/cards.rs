@@ -1,4 +1,4 @@
-//! The six test cards, as the pages offer them. What they do is the simulated bank's business;
+//! The seven test cards, as the pages offer them. What they do is the simulated bank's business;
 //! here is only what a visitor reads.
 
 /// A card on offer.
@@ -11,13 +11,14 @@ pub(crate) struct TestCard {
 }
 
 /// All of them; the first is the one that simply works.
-pub(crate) const TEST_CARDS: [TestCard; 6] = [
+pub(crate) const TEST_CARDS: [TestCard; 7] = [
     card("4242424242424242", "4242 4242 4242 4242", "is approved"),
     card("4000000000000002", "4000 0000 0000 0002", "is declined"),
     card("4000000000009995", "4000 0000 0000 9995", "has insufficient funds"),
     card("4000000000000077", "4000 0000 0000 0077", "is approved, slowly"),
     card("4000000000000119", "4000 0000 0000 0119", "reaches the bank at the third try"),
     card("4000000000000341", "4000 0000 0000 0341", "is approved, but the answer is lost once"),
+    card("4000000000000069", "4000 0000 0000 0069", "is approved, then the capture is refused"),
 ];
 
 const fn card(number: &'static str, shown: &'static str, what_happens: &'static str) -> TestCard {
@@ -45,6 +46,13 @@ impl<'a> Choice<'a> {
     }
 }
 
+/// Whether the text has the shape of a card number, however its digits are grouped. What the number
+/// means is the bank's business.
+pub(crate) fn is_card_number(text: &str) -> bool {
+    let digits: String = text.chars().filter(|letter| !matches!(letter, ' ' | '-')).collect();
+    (12..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +70,14 @@ mod tests {
     fn the_numbers_shown_are_the_numbers_sent() {
         for card in TEST_CARDS {
             assert_eq!(card.shown.replace(' ', ""), card.number);
+        }
+    }
+
+    #[test]
+    fn a_card_number_is_digits_however_they_are_grouped() {
+        assert!(TEST_CARDS.iter().all(|card| is_card_number(card.shown) && is_card_number(card.number)));
+        for wrong in ["", "later", "4242", "4242 4242 4242 424x", "٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢", &"4".repeat(20)] {
+            assert!(!is_card_number(wrong), "{wrong}");
         }
     }
 }

@@ -113,10 +113,12 @@ impl Line {
     }
 }
 
-/// Whether the text is a SKU as the shop writes them: capital letters, digits and `-_./`.
+/// Whether the text is a SKU as the shop writes them: capital letters, digits and `-_./`, and no
+/// part of a path that browsers would resolve away.
 pub(crate) fn is_sku(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_./".contains(&byte);
-    (1..=LONGEST_SKU).contains(&text.len()) && text.bytes().all(allowed)
+    let relative = text.split('/').any(|part| matches!(part, "." | ".."));
+    (1..=LONGEST_SKU).contains(&text.len()) && text.bytes().all(allowed) && !relative
 }
 
 impl fmt::Display for Cart {
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn garbage_is_ignored_and_the_rest_is_kept() {
-        let text = "MUG-1:2~~x~:1~A:0~A:-1~A:1000~A:1.5~A:٣~%00:1~ü:1~a:1~B:3:4~PEN:1";
+        let text = "MUG-1:2~~x~:1~A:0~A:-1~A:1000~A:1.5~A:٣~%00:1~ü:1~a:1~B:3:4~.:1~..:1~A/../B:1~PEN:1";
         assert_eq!(Cart::parse(text).to_string(), "MUG-1:2~PEN:1");
         assert!(Cart::parse("\u{0}~<script>").is_empty());
         assert!(Cart::parse(&"A:1~".repeat(2_000)).is_empty());

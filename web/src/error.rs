@@ -3,14 +3,21 @@
 //! A handler answers `Result<_, PageError>`. Only the middleware of `session.rs` knows who the
 //! visitor is, so the error travels to it in the response's extensions and is drawn there, with
 //! header and cart like every other page. The kinds come from the platform's one table of codes;
-//! no internal text can get here, because the API has left it behind.
+//! no internal text can get here, because the API has left it behind. A handler that panics, which
+//! is a defect, becomes a page in the same way.
 
 use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
 
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 use gateway::ApiError;
 use platform::error::Code;
+
+use crate::mistakes::words;
 
 /// A page that says no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +27,13 @@ pub(crate) struct PageError {
     pub(crate) message: Cow<'static, str>,
     /// Whether looking again in a moment will do: the page then does so by itself.
     pub(crate) catching_up: bool,
+    /// In how many seconds it is worth asking again, if that is known.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl PageError {
     fn new(status: StatusCode, title: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, title, message: message.into(), catching_up: false }
+        Self { status, title, message: message.into(), catching_up: false, retry_after: None }
     }
 
     /// 400: the request is wrong in itself.
@@ -64,6 +73,16 @@ impl PageError {
             "The form carried more than the shop reads at once.",
         )
     }
+
+    /// 500: a defect of ours. What it is stands in the log, never on the page.
+    pub(crate) fn broken() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something of ours is broken",
+            "The page could not be made. It is our mistake, not yours, and it has been written down. \
+             What you did before is safe.",
+        )
+    }
 }
 
 impl From<ApiError> for PageError {
@@ -79,7 +98,11 @@ impl From<ApiError> for PageError {
             Code::Overloaded | Code::RateLimited => "Rather busy just now",
             Code::Unavailable => "A part of the shop is resting",
         };
-        Self { catching_up: error.code == Code::Stale, ..Self::new(status, title, sentence(&error.message)) }
+        Self {
+            catching_up: error.code == Code::Stale,
+            retry_after: error.retry_after,
+            ..Self::new(status, title, words(&error))
+        }
     }
 }
 
@@ -90,6 +113,19 @@ impl IntoResponse for PageError {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// Middleware: a handler's panic becomes [`PageError::broken`]. The panic itself has been logged
+/// by then, by the hook that every panic runs through.
+pub(crate) async fn catch_panic(request: Request, next: Next) -> Response {
+    // Nothing is looked at again that the panic may have left half done: the request is over.
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    response.unwrap_or_else(|_| PageError::broken().into_response())
+}
+
+/// For programs: when it is worth asking again.
+pub(crate) fn retry_after(seconds: Option<u64>) -> Option<(HeaderName, HeaderValue)> {
+    Some((header::RETRY_AFTER, HeaderValue::from(seconds?)))
 }
 
 /// The HTTP status of the one table.
@@ -110,6 +146,12 @@ pub(crate) fn sentence(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
     use super::*;
 
     #[test]
@@ -125,6 +167,28 @@ mod tests {
             let page = PageError::from(ApiError::new(code, "no"));
             assert_eq!((page.status.as_u16(), page.catching_up), (status, again));
         }
+        let limited = ApiError { retry_after: Some(9), ..ApiError::new(Code::RateLimited, "no") };
+        let page = PageError::from(limited);
+        assert_eq!((page.retry_after, &*page.message), (Some(9), "Too many attempts. Try again in 9 seconds."));
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_a_page_that_says_whose_mistake_it_is() {
+        let router = Router::new()
+            .route(
+                "/",
+                get(|| async {
+                    if true {
+                        panic!("a secret of the shop's")
+                    }
+                }),
+            )
+            .layer(from_fn(catch_panic));
+        let response = router.oneshot(Request::new(Body::empty())).await.expect("never fails");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.extensions().get(), Some(&PageError::broken()));
+        let body = to_bytes(response.into_body(), 1_024).await.expect("a body");
+        assert!(!body.windows(6).any(|part| part == b"secret"));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::url;
 
 /// Longest single value, in characters.
 const LONGEST_VALUE: usize = 4_000;
-/// More fields than any form of ours has.
-const MOST_FIELDS: usize = 64;
+/// More fields than any form of ours has: the largest is the return of an order of 500 lines.
+const MOST_FIELDS: usize = 520;
 
 /// Values by name; of a name given twice, the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +69,14 @@ impl Fields {
         self.values.get(name).map_or("", String::as_str)
     }
 
+    /// The values whose names begin so, each with the rest of its name; empty ones are left out.
+    pub(crate) fn beginning<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let values = self.values.iter().map(|(name, value)| (name, value.trim()));
+        values
+            .filter(|(_, value)| !value.is_empty())
+            .filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value)))
+    }
+
     /// A SKU, as the shop writes it.
     ///
     /// # Errors
@@ -82,16 +90,18 @@ impl Fields {
     /// A quantity of at least `least`, up to 999.
     ///
     /// # Errors
-    /// 400: absent, no whole number, or out of range.
-    pub(crate) fn quantity(&self, least: i64) -> Result<i64, PageError> {
+    /// What would be right, for the place beside the field: absent, no whole number, or out of range.
+    pub(crate) fn quantity(&self, least: i64) -> Result<i64, String> {
         self.optional("quantity")
-            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|text| text.parse().ok())
+            .and_then(whole_number)
             .filter(|quantity| (least..=MOST_OF_ONE).contains(quantity))
-            .ok_or_else(|| {
-                PageError::bad_request(format!("The quantity must be a whole number from {least} to {MOST_OF_ONE}."))
-            })
+            .ok_or_else(|| format!("Give a whole number from {least} to {MOST_OF_ONE}."))
     }
+}
+
+/// A number of plain digits, not above what an `i64` holds.
+pub(crate) fn whole_number(text: &str) -> Option<i64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -114,11 +124,17 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_a_kind_are_found_by_how_their_names_begin() {
+        let fields = fields("quantity-A=1&quantity-B%2FC=+2+&quantity-D=&quantity=9&other=1");
+        assert_eq!(fields.beginning("quantity-").collect::<Vec<_>>(), [("A", "1"), ("B/C", "2")]);
+    }
+
+    #[test]
     fn what_is_no_text_is_refused() {
         for bad in [&b"q=\xff"[..], b"q=%ff", b"q=%", b"q=%00", b"q=a%0Db", b"q=%7F"] {
             assert!(Fields::parse(bad).is_err(), "{bad:?}");
         }
-        let many: String = (0..100).map(|n| format!("f{n}=1&")).collect();
+        let many: String = (0..600).map(|n| format!("f{n}=1&")).collect();
         assert!(Fields::parse(many.as_bytes()).is_err());
         assert!(Fields::parse(format!("q={}", "a".repeat(4_001)).as_bytes()).is_err());
     }

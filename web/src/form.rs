@@ -1,11 +1,15 @@
-//! What a request carries, as extractors: [`Form`] for posted forms, [`Query`] for addresses.
+//! What a request carries, as extractors: [`Form`] for posted forms, [`Query`] and [`Segment`] for
+//! addresses, [`Peer`] for where it comes from.
 //!
 //! A form is read only after it has shown that it may be: not from another origin, not too large,
 //! of the right type, and with the visitor's CSRF token. Handlers cannot forget to ask, since
 //! this is the only way to a form's fields.
 
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
@@ -16,8 +20,9 @@ use crate::error::PageError;
 use crate::fields::Fields;
 use crate::session::Visitor;
 
-/// Largest body of a form, in bytes.
-const LARGEST_FORM: usize = 64 * 1024;
+/// Largest body of a form, in bytes: the return of an order of 500 lines, whose longest SKUs make
+/// field names of some 200 bytes.
+pub(crate) const LARGEST_FORM: usize = 128 * 1024;
 
 /// How much of a larger form is read and thrown away, in bytes, so that its sender gets to read why.
 /// One that goes on is cut off.
@@ -102,6 +107,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
             return Err(PageError::bad_request("The address could not be read."));
         }
         Ok(Self(text))
+    }
+}
+
+/// The address that the request's connection comes from; `None` where the server does not say.
+/// What headers claim about it is anybody's word and is not asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())))
     }
 }
 

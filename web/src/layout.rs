@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::assets::{AssetUrls, URLS};
+use crate::error::PageError;
 
 /// What the frame shows of its visitor.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
         }
         Err(cause) => {
             tracing::error!(%cause, "a page could not be drawn");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            PageError::broken().into_response()
         }
     }
 }

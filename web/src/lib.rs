@@ -2,7 +2,11 @@
 //!
 //! Pages are askama templates over the gateway's typed [`Api`], the same one that GraphQL stands
 //! on. Everything works by links and forms alone (*post, redirect, get*); a small script adds
-//! live news to an order's page. Nothing here decides about orders, money or stock.
+//! live news and clocks that run. Nothing here decides about orders, money or stock.
+//!
+//! Every form that changes something carries two hidden fields: the visitor's CSRF token, and an
+//! idempotency key, so that sent twice it counts once. A form that is refused comes back with what
+//! was typed and with each mistake beside its field (`mistakes.rs`).
 //!
 //! A request passes, from the outside in: the headers that fence a page in (`layout.rs`), the
 //! visitor's cookies (`session.rs`), for forms the token and the limits (`form.rs`), and then one of
@@ -18,6 +22,7 @@ mod fields;
 mod form;
 mod layout;
 mod live;
+mod mistakes;
 mod money;
 mod order_view;
 mod pages;
@@ -25,6 +30,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod topic;
 mod url;
 mod when;
 
@@ -34,7 +40,9 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 use gateway::Api;
+use platform::audit::Report;
 use platform::clock::Clock;
+use tokio::sync::watch;
 
 use cookies::Jar;
 use csrf::Csrf;
@@ -45,6 +53,8 @@ use error::PageError;
 pub struct WebOptions {
     /// The time that countdowns run by.
     pub clock: Clock,
+    /// The last audit of the shop, for its operators; `None` until the first is done.
+    pub audit: watch::Receiver<Option<Report>>,
     /// Whether browsers may send the cookies over TLS only.
     pub secure_cookies: bool,
     /// A log-in to try, shown on the log-in page: email and password.
@@ -80,12 +90,19 @@ pub fn router(api: Api, options: WebOptions) -> Router {
         .route("/logout", post(pages::account::log_out))
         .route("/checkout", get(pages::checkout::show).post(pages::checkout::place))
         .route("/orders", get(pages::orders::list))
-        .route("/orders/{id}", get(pages::orders::show))
-        .route("/orders/{id}/pay", post(pages::orders::pay))
+        .route("/orders/{id}", get(pages::order::show))
+        .route("/orders/{id}/pay", post(pages::pay::pay))
+        .route("/orders/{id}/cancel", get(pages::cancel::show).post(pages::cancel::cancel))
+        .route("/orders/{id}/return", get(pages::give_back::show).post(pages::give_back::give_back))
         .route("/orders/{id}/events", get(live::events))
         .route("/messages", get(pages::messages::list))
+        .route("/messages/mail", post(pages::messages::set_mail))
+        .route("/sales", get(pages::sales::show))
+        .route("/read-models", get(pages::read_models::show))
+        .route("/audit", get(pages::audit::show))
         .fallback(|| async { PageError::not_found("The page you asked for is not one of the shop\u{2019}s.") })
         .method_not_allowed_fallback(|| async { PageError::wrong_method() })
+        .layer(middleware::from_fn(error::catch_panic))
         .layer(middleware::from_fn_with_state(shop.clone(), session::identify));
     Router::new()
         .route("/healthz", get(|| async { "ok" }))

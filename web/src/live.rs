@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::Shop;
 use crate::error::PageError;
 use crate::form::Segment;
-use crate::pages::orders::{live_part, not_found, now};
+use crate::pages::order::{LivePart, not_found, now};
 use crate::session::Visitor;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -61,7 +61,7 @@ fn draw(shop: Shop, visitor: Visitor, orders: OrderStream) -> impl Stream<Item =
     let watch = Watch { shop, visitor, orders, looks: 0, shown: None };
     stream::unfold(watch, |mut watch| async move {
         let found = watch.next().await?;
-        let html = live_part(&watch.visitor, &found, now(&watch.shop)).render();
+        let html = LivePart::new(&watch.visitor, &found, now(&watch.shop)).render();
         let event = match html {
             // A carriage return would end a line of the stream.
             Ok(html) => Event::default().event("order").data(html.replace('\r', "")),

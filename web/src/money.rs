@@ -1,4 +1,4 @@
-//! Money for people: minor units to text, by ISO 4217.
+//! Numbers for people: money, from minor units by ISO 4217, and plain counts.
 
 /// How an amount reads: 1250 GBP is "£12.50", 1250 JPY "¥1,250", 1250 CHF "CHF 12.50".
 pub(crate) fn format(minor_units: i64, currency: &str) -> String {
@@ -37,7 +37,13 @@ fn symbol(currency: &str) -> Option<&'static str> {
     }
 }
 
-/// Thousands apart: 1234567 is "1,234,567".
+/// A count for people: 1234567 is "1,234,567".
+pub(crate) fn count(number: i64) -> String {
+    let sign = if number < 0 { "−" } else { "" };
+    format!("{sign}{}", grouped(number.unsigned_abs()))
+}
+
+/// Thousands apart.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -52,7 +58,7 @@ fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::format;
+    use super::{count, format};
 
     #[test]
     fn amounts_read_as_their_currency_writes_them() {
@@ -67,6 +73,10 @@ mod tests {
 
     #[test]
     fn a_debt_has_its_sign_first_and_the_extremes_do_not_overflow() {
+        assert_eq!(
+            (count(0).as_str(), count(1_234_567).as_str(), count(-1_000).as_str()),
+            ("0", "1,234,567", "−1,000")
+        );
         assert_eq!(format(-99, "GBP"), "−£0.99");
         assert_eq!(format(i64::MIN, "GBP"), "−£92,233,720,368,547,758.08");
     }

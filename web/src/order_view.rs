@@ -1,47 +1,58 @@
 //! An order as its page tells it: status, steps, countdown, what can be done, and its timeline.
 //!
-//! Pure: from the order, its timeline and the time, to texts and flags. The whole page and the
-//! fragment that is sent live are drawn from the same [`OrderView`], so they never differ.
+//! Pure: from the order, its timeline and the time, to texts and flags. The whole page, the
+//! fragment that is sent live and the look back at a past moment are drawn from the same
+//! [`OrderView`], so they never differ.
 
-mod progress;
+mod actions;
+mod countdown;
+mod steps;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use chrono::{DateTime, Utc};
-use gateway::api::{Address, Order, OrderStatus, OrderWithTimeline, TimelineEntry};
+use gateway::api::{Address, Money, Order, OrderLine, OrderStatus, OrderWithTimeline, TimelineEntry};
 
 use crate::cards::{TEST_CARDS, TestCard};
 use crate::tile::Tile;
 use crate::{money, url, when};
 
-pub(crate) use progress::Step;
+pub(crate) use actions::Actions;
+pub(crate) use countdown::Countdown;
+pub(crate) use steps::Step;
 
 /// After so many declines the order service takes no more cards.
 const MOST_DECLINES: usize = 3;
 
+/// More lines than this are shown without their pictures: the page is sent anew with every event.
+const MOST_PICTURES: usize = 30;
+
 /// What the page shows.
 #[derive(Debug, Clone)]
 pub(crate) struct OrderView {
-    pub(crate) id: String,
+    pub(crate) path: String,
     /// For people: the last, random digits of the id.
     pub(crate) number: String,
     pub(crate) version: i64,
     pub(crate) badge: Badge,
     pub(crate) headline: &'static str,
     /// What it means for the customer.
-    pub(crate) explanation: String,
+    pub(crate) explanation: &'static str,
     /// Why it stands there, in the shop's words.
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Reason>,
     pub(crate) steps: Vec<Step>,
     pub(crate) clock: Option<Countdown>,
-    /// Whether a card may be offered now.
-    pub(crate) payable: bool,
-    /// Whether it will move on by itself.
+    pub(crate) actions: Actions,
+    /// Whether it will move on by itself, any moment.
     pub(crate) moving: bool,
     pub(crate) cards: &'static [TestCard],
     pub(crate) placed: String,
+    pub(crate) placed_machine: String,
     pub(crate) lines: Vec<LineView>,
     pub(crate) total: String,
+    /// What was given back so far; `None` if nothing.
+    pub(crate) refunded: Option<String>,
     pub(crate) address: Option<Address>,
     pub(crate) timeline: Vec<EntryView>,
 }
@@ -54,31 +65,29 @@ pub(crate) struct Badge {
     pub(crate) tone: &'static str,
 }
 
-/// The time left to pay, as the server knows it.
+/// A sentence about the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Countdown {
-    /// Unix milliseconds.
-    pub(crate) until: i64,
-    /// Unix milliseconds.
-    pub(crate) now: i64,
-    /// Milliseconds.
-    pub(crate) left: i64,
-    /// Milliseconds, from placing to the deadline.
-    pub(crate) window: i64,
-    pub(crate) left_text: String,
-    pub(crate) until_text: String,
-    pub(crate) until_machine: String,
+pub(crate) struct Reason {
+    pub(crate) text: String,
+    /// A class of the style sheet: plain, wait, bad.
+    pub(crate) tone: &'static str,
 }
 
 /// A line of the order.
 #[derive(Debug, Clone)]
 pub(crate) struct LineView {
+    pub(crate) sku: String,
     pub(crate) name: String,
     pub(crate) path: String,
     pub(crate) quantity: i64,
+    /// Came back, or are on their way back.
+    pub(crate) returned: i64,
+    /// Still the customer's.
+    pub(crate) kept: i64,
     pub(crate) unit_price: String,
     pub(crate) sum: String,
-    pub(crate) tile: Tile,
+    /// Left out where there are very many lines.
+    pub(crate) tile: Option<Tile>,
 }
 
 /// A line of the timeline.
@@ -91,35 +100,83 @@ pub(crate) struct EntryView {
     pub(crate) summary: String,
     pub(crate) time: String,
     pub(crate) time_machine: String,
+    /// Unix milliseconds: the moment at which the order can be looked at as it was.
+    pub(crate) at: i64,
     /// Since the order was placed; empty for the start.
     pub(crate) after: String,
 }
 
 impl OrderView {
+    /// The order as it stands at `now`.
     pub(crate) fn of(found: &OrderWithTimeline, now: DateTime<Utc>) -> Self {
         let OrderWithTimeline { order, timeline } = found;
-        let asking = order.status == OrderStatus::AwaitingPayment && is_asking_the_bank(timeline);
-        let exhausted = declines(timeline) >= MOST_DECLINES;
-        let payable = order.status == OrderStatus::AwaitingPayment && !asking && !exhausted;
-        let (headline, explanation) = progress::words(order.status, asking, exhausted);
+        let payment = Payment::of(order, timeline);
+        let (headline, explanation) = words::of(order, payment);
         Self {
-            id: order.id.clone(),
+            path: path(&order.id),
             number: number(&order.id),
             version: order.version,
-            badge: badge(order.status),
+            badge: badge_of(order),
             headline,
-            explanation: explanation.to_owned(),
-            reason: order.status_reason.as_deref().map(crate::error::sentence),
-            steps: progress::steps(order.status),
-            clock: countdown(order, now),
-            payable,
-            moving: asking || matches!(order.status, OrderStatus::Placed | OrderStatus::Paid),
+            explanation,
+            reason: reason(order),
+            steps: steps::of(order, timeline),
+            clock: Countdown::of(order, timeline, now),
+            actions: Actions::of(order, payment),
+            moving: payment == Payment::Asking
+                || order.unwinding
+                || matches!(order.status, OrderStatus::Placed | OrderStatus::Paid),
             cards: &TEST_CARDS,
             placed: when::date_and_time(order.placed_at),
-            lines: order.lines.iter().map(line).collect(),
-            total: money::format(order.total.amount, &order.total.currency),
+            placed_machine: when::machine(order.placed_at),
+            lines: order.lines.iter().map(|one| line(one, order.lines.len() <= MOST_PICTURES)).collect(),
+            total: priced(&order.total),
+            refunded: (order.refunded.amount != 0).then(|| priced(&order.refunded)),
             address: order.address.clone(),
             timeline: timeline.iter().map(|told| entry(told, order.placed_at)).collect(),
+        }
+    }
+
+    /// After how many seconds a page that no script keeps up to date should be loaded again;
+    /// `None` while it waits for its visitor, whose typing would be lost.
+    pub(crate) fn look_again(&self) -> Option<i64> {
+        match &self.clock {
+            _ if self.moving => Some(3),
+            Some(clock) if !self.actions.pay => Some(clock.left / 1_000 + 1),
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// How the payment of an order that waits for one stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payment {
+    /// It waits for none.
+    None,
+    /// A card can be offered.
+    Open,
+    /// The bank is being asked.
+    Asking,
+    /// No further card is taken.
+    Exhausted,
+}
+
+impl Payment {
+    fn of(order: &Order, timeline: &[TimelineEntry]) -> Self {
+        if order.status != OrderStatus::AwaitingPayment {
+            return Self::None;
+        }
+        // Whether the saga has asked for a payment and has not been answered.
+        let asked = timeline.iter().rev().find_map(|entry| match entry.kind.as_str() {
+            "OrderPaymentRequested" => Some(true),
+            "OrderPaymentDeclined" | "OrderPaymentAbandoned" => Some(false),
+            _ => None,
+        });
+        let declines = timeline.iter().filter(|entry| entry.kind == "OrderPaymentDeclined").count();
+        match asked {
+            Some(true) => Self::Asking,
+            Some(false) | None if declines >= MOST_DECLINES => Self::Exhausted,
+            Some(false) | None => Self::Open,
         }
     }
 }
@@ -141,6 +198,12 @@ pub(crate) fn badge(status: OrderStatus) -> Badge {
     Badge { text, tone }
 }
 
+/// The same, for an order on its way back: that is no good end yet.
+fn badge_of(order: &Order) -> Badge {
+    let badge = badge(order.status);
+    if order.unwinding { Badge { tone: "busy", ..badge } } else { badge }
+}
+
 /// "3F9A2C": short enough to say on the telephone.
 pub(crate) fn number(id: &str) -> String {
     let letters: Vec<char> = id.chars().filter(|letter| letter.is_ascii_alphanumeric()).collect();
@@ -148,60 +211,60 @@ pub(crate) fn number(id: &str) -> String {
     letters[tail..].iter().collect::<String>().to_ascii_uppercase()
 }
 
-/// Whether the saga has asked for a payment and has not been answered.
-fn is_asking_the_bank(timeline: &[TimelineEntry]) -> bool {
-    let last = timeline.iter().rev().find_map(|entry| match entry.kind.as_str() {
-        "OrderPaymentRequested" => Some(true),
-        "OrderPaymentDeclined" | "OrderPaymentAbandoned" => Some(false),
-        _ => None,
-    });
-    last.unwrap_or(false)
+/// Where an order's page is.
+pub(crate) fn path(id: &str) -> String {
+    format!("/orders/{}", url::encode(id))
 }
 
-fn declines(timeline: &[TimelineEntry]) -> usize {
-    timeline.iter().filter(|entry| entry.kind == "OrderPaymentDeclined").count()
+fn priced(money: &Money) -> String {
+    money::format(money.amount, &money.currency)
 }
 
-fn countdown(order: &Order, now: DateTime<Utc>) -> Option<Countdown> {
-    let waits = matches!(order.status, OrderStatus::Placed | OrderStatus::AwaitingPayment);
-    let until = order.pay_before.filter(|_| waits)?;
-    let window = (until - order.placed_at).num_milliseconds().max(1);
-    Some(Countdown {
-        until: until.timestamp_millis(),
-        now: now.timestamp_millis(),
-        left: (until - now).num_milliseconds().clamp(0, window),
-        window,
-        left_text: when::left(now, until),
-        until_text: when::date_and_time(until),
-        until_machine: when::machine(until),
-    })
+fn reason(order: &Order) -> Option<Reason> {
+    let tone = match order.status {
+        OrderStatus::Rejected | OrderStatus::Expired => "bad",
+        OrderStatus::Placed | OrderStatus::AwaitingPayment => "wait",
+        OrderStatus::Paid
+        | OrderStatus::Confirmed
+        | OrderStatus::Shipped
+        | OrderStatus::Delivered
+        | OrderStatus::Cancelled
+        | OrderStatus::Refunded => "plain",
+    };
+    order.status_reason.as_deref().map(|reason| Reason { text: crate::error::sentence(reason), tone })
 }
 
-fn line(line: &gateway::api::OrderLine) -> LineView {
+fn line(line: &OrderLine, with_picture: bool) -> LineView {
     let currency = &line.unit_price.currency;
     let sum = line.unit_price.amount.saturating_mul(line.quantity);
     LineView {
+        sku: line.sku.clone(),
         name: line.name.clone(),
         path: format!("/products/{}", url::encode(&line.sku)),
         quantity: line.quantity,
-        unit_price: money::format(line.unit_price.amount, currency),
+        returned: line.returned,
+        kept: line.quantity.saturating_sub(line.returned).max(0),
+        unit_price: priced(&line.unit_price),
         sum: money::format(sum, currency),
-        tile: Tile::of(&line.sku),
+        tile: with_picture.then(|| Tile::of(&line.sku)),
     }
 }
 
 fn entry(told: &TimelineEntry, placed_at: DateTime<Utc>) -> EntryView {
-    let service = ["order", "inventory", "payment", "notification"]
-        .into_iter()
-        .find(|service| *service == told.service)
-        .unwrap_or("unknown");
     EntryView {
         id: told.event_id.clone(),
-        service,
+        service: service(&told.service),
         kind: told.kind.clone(),
         summary: told.summary.clone(),
         time: when::exact_time(told.at),
         time_machine: when::machine(told.at),
+        at: told.at.timestamp_millis(),
         after: when::after(placed_at, told.at),
     }
+}
+
+/// The service by name, if it is one of ours.
+fn service(name: &str) -> &'static str {
+    let known = ["order", "inventory", "payment", "notification"];
+    known.into_iter().find(|known| *known == name).unwrap_or("unknown")
 }

@@ -12,7 +12,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use gateway::Caller;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::Shop;
 use crate::cart::Cart;
 use crate::cookies::{self, CART, Jar, SESSION, VISITOR};
 use crate::csrf::Identity;
-use crate::error::PageError;
+use crate::error::{PageError, retry_after};
 use crate::layout::{Shell, page};
 
 /// The cart is remembered for this long, in seconds: 30 days.
@@ -167,9 +167,9 @@ struct ErrorPage {
 }
 
 fn draw(error: PageError, visitor: &Visitor) -> Response {
-    let status = error.status;
+    let (status, retry_after) = (error.status, retry_after(error.retry_after));
     let shell = visitor.shell();
-    page(status, &ErrorPage { shell, error })
+    (AppendHeaders(retry_after), page(status, &ErrorPage { shell, error })).into_response()
 }
 
 #[cfg(test)]

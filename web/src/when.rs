@@ -7,6 +7,11 @@ pub(crate) fn date_and_time(at: DateTime<Utc>) -> String {
     at.format("%-d %b %Y, %H:%M UTC").to_string()
 }
 
+/// "21 Nov 2026, 04:14:09.120 UTC": a moment that is looked back at.
+pub(crate) fn moment(at: DateTime<Utc>) -> String {
+    at.format("%-d %b %Y, %H:%M:%S%.3f UTC").to_string()
+}
+
 /// "04:14:09.120": in a timeline, milliseconds tell the story.
 pub(crate) fn exact_time(at: DateTime<Utc>) -> String {
     at.format("%H:%M:%S%.3f").to_string()
@@ -17,18 +22,33 @@ pub(crate) fn machine(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
+/// From Unix milliseconds; what is outside the calendar is 1970.
+pub(crate) fn from_millis(millis: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
+
 /// How long after the start something happened: "+40 ms", "+1.25 s", "+14 min 30 s". Empty for
 /// the start itself, and for what clocks of two machines put before it.
 pub(crate) fn after(start: DateTime<Utc>, at: DateTime<Utc>) -> String {
-    let passed = at - start;
-    match passed.num_milliseconds() {
+    match (at - start).num_milliseconds() {
         i64::MIN..=0 => String::new(),
-        millis @ 1..1_000 => format!("+{millis} ms"),
-        millis @ 1_000..60_000 => {
-            format!("+{}.{:02} s", millis / 1_000, millis % 1_000 / 10)
-        }
-        _ => format!("+{}", minutes(passed)),
+        millis => format!("+{}", span(millis)),
     }
+}
+
+/// How long something took, from milliseconds: "40 ms", "1.25 s", "14 min 30 s".
+pub(crate) fn span(millis: i64) -> String {
+    match millis {
+        i64::MIN..1_000 => format!("{millis} ms"),
+        1_000..60_000 => format!("{}.{:02} s", millis / 1_000, millis % 1_000 / 10),
+        _ => minutes(TimeDelta::milliseconds(millis)),
+    }
+}
+
+/// A time to wait, from seconds, in words: "1 second", "40 seconds", "2 minutes". Rounded up.
+pub(crate) fn wait(seconds: u64) -> String {
+    let (number, unit) = if seconds < 120 { (seconds.max(1), "second") } else { (seconds.div_ceil(60), "minute") };
+    if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
 }
 
 /// What is left of a countdown: "14:32", "1:05:00", and nothing is "0:00".
@@ -58,6 +78,7 @@ mod tests {
     fn times_read_as_people_write_them() {
         assert_eq!(date_and_time(at(0)), "21 Nov 2026, 04:14 UTC");
         assert_eq!(exact_time(at(0)), "04:14:09.120");
+        assert_eq!(moment(at(0)), "21 Nov 2026, 04:14:09.120 UTC");
         assert_eq!(machine(at(0)), "2026-11-21T04:14:09.120Z");
     }
 
@@ -74,6 +95,15 @@ mod tests {
             (7_260_000, "+2 h 1 min"),
         ] {
             assert_eq!(after(at(0), at(millis)), text);
+        }
+    }
+
+    #[test]
+    fn a_time_to_wait_is_told_in_the_unit_that_people_would_take() {
+        for (seconds, text) in
+            [(0, "1 second"), (1, "1 second"), (40, "40 seconds"), (120, "2 minutes"), (121, "3 minutes")]
+        {
+            assert_eq!(wait(seconds), text);
         }
     }
 

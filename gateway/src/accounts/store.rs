@@ -25,7 +25,7 @@ pub(super) struct NewAccount {
 #[derive(FromRow)]
 pub(super) struct AccountRow {
     id: String,
-    email: String,
+    pub(super) email: String,
     role: String,
     pub(super) password_hash: String,
     pub(super) signup_key: Option<String>,

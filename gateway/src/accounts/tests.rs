@@ -19,7 +19,7 @@ impl Fixture {
     }
 
     async fn sign_up(&self, email: &str, password: &str, key: Option<&str>) -> Result<Session, ApiError> {
-        self.accounts.sign_up(email, password, key).await
+        self.accounts.sign_up(email, password, key, None).await
     }
 }
 
@@ -38,7 +38,7 @@ async fn a_new_account_is_logged_in_and_can_log_in_again() {
     let first = shop.sign_up("Bob@Example.com", "long enough", None).await.expect("signs up");
     assert_eq!(first.account.email, "bob@example.com");
     assert_eq!(first.account.role, Role::Customer);
-    let second = shop.accounts.log_in("BOB@example.com", "long enough").await.expect("logs in");
+    let second = shop.accounts.log_in("BOB@example.com", "long enough", None).await.expect("logs in");
     assert_ne!(first.token, second.token);
     for token in [first.token, second.token] {
         assert_eq!(shop.accounts.session(&token).await, Ok(Some(first.account.clone())));
@@ -75,12 +75,73 @@ async fn one_sign_up_sent_twice_at_once_makes_one_account() {
 async fn an_unknown_email_and_a_wrong_password_get_the_same_answer() {
     let shop = Fixture::new().await;
     shop.sign_up("bob@example.com", "long enough", None).await.expect("signs up");
-    let unknown = shop.accounts.log_in("eve@example.com", "long enough").await.expect_err("unknown");
-    let wrong = shop.accounts.log_in("bob@example.com", "long enougH").await.expect_err("wrong");
-    let shapeless = shop.accounts.log_in("' OR 1=1 --", "\0").await.expect_err("shapeless");
+    let unknown = shop.accounts.log_in("eve@example.com", "long enough", None).await.expect_err("unknown");
+    let wrong = shop.accounts.log_in("bob@example.com", "long enougH", None).await.expect_err("wrong");
+    let shapeless = shop.accounts.log_in("' OR 1=1 --", "\0", None).await.expect_err("shapeless");
     assert_eq!(unknown, wrong);
     assert_eq!(unknown, shapeless);
     assert_eq!(unknown.code, Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn guessing_at_one_account_locks_nobody_else_out_and_ends_by_itself() {
+    let shop = Fixture::new().await;
+    for email in ["ada@example.com", "bob@example.com"] {
+        shop.sign_up(email, "long enough", None).await.expect("signs up");
+    }
+    for _ in 0..10 {
+        let guess = shop.accounts.log_in("ada@example.com", "a wrong guess", None).await;
+        assert_eq!(code(guess), Some(Code::Unauthenticated));
+    }
+    let limited = shop.accounts.log_in("ADA@example.com", "long enough", None).await.expect_err("limited");
+    assert_eq!((limited.code, limited.retry_after), (Code::RateLimited, Some(6)));
+    assert!(shop.accounts.log_in("bob@example.com", "long enough", None).await.is_ok());
+    shop.clock.advance(Duration::from_secs(6));
+    assert!(shop.accounts.log_in("ada@example.com", "long enough", None).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_email_that_nobody_has_is_limited_like_one_that_somebody_has() {
+    let shop = Fixture::new().await;
+    for _ in 0..10 {
+        shop.accounts.log_in("eve@example.com", "a wrong guess", None).await.expect_err("nobody's");
+    }
+    assert_eq!(code(shop.accounts.log_in("eve@example.com", "another guess", None).await), Some(Code::RateLimited));
+}
+
+#[tokio::test]
+async fn who_knows_the_password_may_log_in_as_often_as_he_likes() {
+    let shop = Fixture::new().await;
+    shop.sign_up("bob@example.com", "long enough", None).await.expect("signs up");
+    let log_ins = (0..60).map(|_| shop.accounts.log_in("bob@example.com", "long enough", None));
+    assert!(futures_util::future::join_all(log_ins).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn guesses_that_come_all_at_once_are_limited_too() {
+    let shop = Fixture::new().await;
+    shop.sign_up("bob@example.com", "long enough", None).await.expect("signs up");
+    let guesses = (0..60).map(|_| shop.accounts.log_in("bob@example.com", "a wrong guess", None));
+    let looked_at = futures_util::future::join_all(guesses).await.into_iter().map(code);
+    let looked_at = looked_at.filter(|code| *code == Some(Code::Unauthenticated)).count();
+    assert!((10..=11).contains(&looked_at), "ten, and the one at work beside the tenth: {looked_at}");
+}
+
+#[tokio::test]
+async fn one_address_is_limited_over_all_emails_and_another_is_not() {
+    let shop = Fixture::new().await;
+    let from = |last| Some(IpAddr::from([203, 0, 113, last]));
+    for n in 0..15 {
+        shop.accounts.log_in(&format!("a{n}@example.com"), "a wrong guess", from(7)).await.expect_err("nobody's");
+        shop.accounts.log_in("no email", "a wrong guess", from(7)).await.expect_err("nobody's");
+    }
+    let limited = shop.accounts.log_in("bob@example.com", "long enough", from(7)).await.expect_err("limited");
+    assert_eq!((limited.code, limited.retry_after), (Code::RateLimited, Some(2)));
+    assert_eq!(
+        code(shop.accounts.sign_up("bob@example.com", "long enough", None, from(7)).await),
+        Some(Code::RateLimited)
+    );
+    shop.accounts.sign_up("bob@example.com", "long enough", None, from(8)).await.expect("from elsewhere");
 }
 
 #[tokio::test]
@@ -92,7 +153,7 @@ async fn a_session_ends_with_log_out_at_once_and_by_itself_after_thirty_days() {
     assert_eq!(shop.accounts.session(&session.token).await, Ok(None));
     shop.accounts.log_out(&session.token).await.expect("twice is once");
 
-    let session = shop.accounts.log_in("bob@example.com", "long enough").await.expect("logs in");
+    let session = shop.accounts.log_in("bob@example.com", "long enough", None).await.expect("logs in");
     shop.clock.advance(Duration::from_secs(30 * 24 * 60 * 60 - 1));
     assert!(shop.accounts.session(&session.token).await.expect("reads").is_some());
     shop.clock.advance(Duration::from_secs(1));
@@ -124,9 +185,9 @@ async fn the_demo_accounts_are_made_once() {
     let shop = Fixture::new().await;
     shop.accounts.ensure_demo().await.expect("makes them");
     shop.accounts.ensure_demo().await.expect("leaves them");
-    let ada = shop.accounts.log_in(DEMO_CUSTOMER, DEMO_PASSWORD).await.expect("logs in");
+    let ada = shop.accounts.log_in(DEMO_CUSTOMER, DEMO_PASSWORD, None).await.expect("logs in");
     assert_eq!(ada.account.role, Role::Customer);
-    let operator = shop.accounts.log_in(DEMO_OPERATOR, DEMO_PASSWORD).await.expect("logs in");
+    let operator = shop.accounts.log_in(DEMO_OPERATOR, DEMO_PASSWORD, None).await.expect("logs in");
     assert_eq!(operator.account.role, Role::Operator);
     assert_eq!(shop.accounts.find(&ada.account.id).await, Ok(Some(ada.account.clone())));
     assert_eq!(shop.accounts.find("ADA@example.com").await, Ok(Some(ada.account)));

@@ -12,12 +12,14 @@ pub struct ApiError {
     pub code: Code,
     /// For the caller's eyes.
     pub message: String,
+    /// In how many seconds it is worth asking again; only of `RATE_LIMITED`.
+    pub retry_after: Option<u64>,
 }
 
 impl ApiError {
     /// A no of the given kind.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after: None }
     }
 
     /// The request is wrong in itself.
@@ -38,6 +40,12 @@ impl ApiError {
     /// There is no such thing for this caller.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, message)
+    }
+
+    /// Too many attempts; the next is looked at in so many seconds.
+    pub(crate) fn rate_limited(retry_after: u64) -> Self {
+        let message = "too many attempts; wait a little";
+        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 
     /// Logs the cause, which stays here, and says that it cannot be done now.

@@ -7,19 +7,22 @@
 //! registers first and reads second, and so misses none; the task pokes all
 //! watchers whenever it may have missed some (a new tail, a tail fallen behind);
 //! and every watcher looks by itself now and then, in case a broker lost some.
+//!
+//! Whoever watches *all* orders has a [`feed`] instead, and is told when it has a gap.
+
+pub(super) mod feed;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use contracts::query::OrderChanged;
-use futures_util::{StreamExt, stream};
 use platform::bus::Bus;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Api, ApiError, Caller, OrderStream, OrderWithTimeline};
+use feed::{Feed, Feeds};
 
 /// Where the query service announces; bodies are `OrderChanged` as JSON.
 const TOPIC: &str = "orderly.query.notices";
@@ -29,6 +32,9 @@ const SECOND_LOOK: Duration = Duration::from_secs(15);
 
 /// How long to wait before a topic is tailed again that could not be.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long a feed may wait for the topic to be heard.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The highest version announced since the watcher registered, and how often all
 /// were told to look again.
@@ -43,23 +49,56 @@ struct News {
 struct Watched {
     /// By order id; a sender leaves with its last receiver.
     orders: HashMap<String, watch::Sender<News>>,
+    /// Those who watch every order.
+    feeds: Feeds,
     /// Set when the gateway stops: no watch goes on.
     ended: bool,
 }
 
 type Shared = Arc<Mutex<Watched>>;
 
+/// What the tail and the gateway are at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// The topic cannot be heard yet, or just now.
+    Deaf,
+    /// It is heard: an announcement from now on is not missed.
+    Hearing,
+    /// The gateway stops.
+    Ended,
+}
+
 /// The fan-out. Dropping it ends the tail.
 pub(super) struct Notices {
     watched: Shared,
+    state: Arc<watch::Sender<State>>,
     tail: JoinHandle<()>,
 }
 
 impl Notices {
     pub(super) fn start(bus: Arc<dyn Bus>) -> Self {
         let watched = Shared::default();
-        let tail = tokio::spawn(tail(bus, Arc::clone(&watched)));
-        Self { watched, tail }
+        let state = Arc::new(watch::Sender::new(State::Deaf));
+        let tail = tokio::spawn(tail(bus, Arc::clone(&watched), Arc::clone(&state)));
+        Self { watched, state, tail }
+    }
+
+    /// Hears of this order from now on.
+    pub(super) fn register(&self, order_id: &str) -> Registration {
+        Registration::new(&self.watched, order_id)
+    }
+
+    /// Hears of every order from now on; `None` if the topic cannot be heard now.
+    pub(super) async fn feed(&self) -> Option<Feed> {
+        let mut state = self.state.subscribe();
+        let heard = state.wait_for(|state| *state != State::Deaf);
+        tokio::time::timeout(PATIENCE, heard).await.ok()?.ok()?;
+        Some(Feed::new(&self.watched))
+    }
+
+    /// To wait with for [`State::Ended`].
+    pub(super) fn state(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
     }
 
     /// Ends every watch, so that the connections behind them can be closed.
@@ -67,6 +106,8 @@ impl Notices {
         let mut watched = lock(&self.watched);
         watched.ended = true;
         watched.orders.clear();
+        watched.feeds.end();
+        self.state.send_replace(State::Ended);
     }
 }
 
@@ -77,15 +118,14 @@ impl Drop for Notices {
 }
 
 /// A watcher's place. Dropping it clears the place if it was the last one's.
-struct Registration {
-    order_id: String,
+pub(super) struct Registration {
+    pub(super) order_id: String,
     /// `None` once the watch has ended.
     news: Option<watch::Receiver<News>>,
     watched: Shared,
 }
 
 impl Registration {
-    /// Hears of this order from now on.
     fn new(shared: &Shared, order_id: &str) -> Self {
         let mut watched = lock(shared);
         let news = (!watched.ended).then(|| watched.orders.entry(order_id.to_owned()).or_default().subscribe());
@@ -94,7 +134,7 @@ impl Registration {
 
     /// Waits until there is a reason to look at the order again; `None` when the
     /// watch has ended. A second look is not told from news: looking costs little.
-    async fn reason_to_look(&mut self) -> Option<()> {
+    pub(super) async fn reason_to_look(&mut self) -> Option<()> {
         let news = self.news.as_mut()?;
         if let Ok(Err(_)) = tokio::time::timeout(SECOND_LOOK, news.changed()).await {
             self.news = None;
@@ -118,7 +158,16 @@ fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
 }
 
 /// Tails the topic for as long as the gateway lives.
-async fn tail(bus: Arc<dyn Bus>, watched: Shared) {
+async fn tail(bus: Arc<dyn Bus>, watched: Shared, state: Arc<watch::Sender<State>>) {
+    let set = |now| {
+        state.send_if_modified(|state| {
+            let changes = *state != State::Ended && *state != now;
+            if changes {
+                *state = now;
+            }
+            changes
+        });
+    };
     loop {
         let mut notices = match bus.tail(TOPIC).await {
             Ok(notices) => notices,
@@ -130,6 +179,7 @@ async fn tail(bus: Arc<dyn Bus>, watched: Shared) {
         };
         // Whatever was said before this tail began was missed.
         poke(&watched);
+        set(State::Hearing);
         loop {
             match notices.recv().await {
                 Ok(body) => match serde_json::from_str(&body) {
@@ -140,12 +190,15 @@ async fn tail(bus: Arc<dyn Bus>, watched: Shared) {
                 Err(RecvError::Closed) => break,
             }
         }
+        set(State::Deaf);
         tokio::time::sleep(RETRY).await;
     }
 }
 
 fn pass_on(watched: &Mutex<Watched>, changed: &OrderChanged) {
-    if let Some(news) = lock(watched).orders.get(&changed.order_id) {
+    let watched = lock(watched);
+    watched.feeds.tell(&changed.order_id);
+    if let Some(news) = watched.orders.get(&changed.order_id) {
         news.send_if_modified(|news| {
             let newer = changed.version > news.version;
             news.version = news.version.max(changed.version);
@@ -155,53 +208,10 @@ fn pass_on(watched: &Mutex<Watched>, changed: &OrderChanged) {
 }
 
 fn poke(watched: &Mutex<Watched>) {
-    for news in lock(watched).orders.values() {
+    let watched = lock(watched);
+    watched.feeds.break_off();
+    for news in watched.orders.values() {
         news.send_modify(|news| news.pokes += 1);
-    }
-}
-
-/// One watcher between two looks.
-struct Watcher {
-    api: Api,
-    caller: Caller,
-    registration: Registration,
-    /// What the caller was shown last.
-    shown: i64,
-}
-
-impl Watcher {
-    /// Waits for the next version higher than the one shown. A look that fails is
-    /// made up for by the next one.
-    async fn next(mut self) -> Option<(OrderWithTimeline, Self)> {
-        loop {
-            self.registration.reason_to_look().await?;
-            let id = &self.registration.order_id;
-            match self.api.get_order(&self.caller, id, None, true).await {
-                Ok(Some(found)) if found.order.version > self.shown => {
-                    self.shown = found.order.version;
-                    return Some((found, self));
-                }
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "a watcher's look failed"),
-            }
-        }
-    }
-}
-
-impl Api {
-    pub(super) async fn watch_order(
-        &self,
-        caller: &Caller,
-        id: &str,
-        min_version: Option<i64>,
-    ) -> Result<OrderStream, ApiError> {
-        // Registered before it is read: what happens in between is told.
-        let registration = Registration::new(&self.notices.watched, id);
-        let first = self.get_order(caller, id, min_version, true).await?;
-        let first = first.ok_or_else(|| ApiError::not_found("there is no such order"))?;
-        let shown = first.order.version;
-        let watcher = Watcher { api: self.clone(), caller: caller.clone(), registration, shown };
-        Ok(stream::iter([first]).chain(stream::unfold(watcher, Watcher::next)).boxed())
     }
 }
 

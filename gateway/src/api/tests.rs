@@ -52,6 +52,64 @@ async fn only_who_may_see_an_order_may_watch_it() {
 }
 
 #[tokio::test]
+async fn an_operator_watches_every_order_and_sees_no_version_twice() {
+    let fixture = Fixture::new().await;
+    let operator = Caller::Account(fixture.operator().await.account);
+    let mut watched = fixture.api.watch_orders(&operator).await.expect("watches");
+    fixture.project("a", "somebody", 1);
+    fixture.announce("a", 1).await;
+    let first = soon(watched.next()).await.expect("the first");
+    assert_eq!((first.order.id.as_str(), first.order.version), ("a", 1));
+
+    // What was shown, what is unknown, and then news of another order.
+    fixture.announce("a", 1).await;
+    fixture.announce("unknown", 1).await;
+    fixture.project("b", "somebody else", 4);
+    fixture.announce("b", 4).await;
+    let second = soon(watched.next()).await.expect("the second");
+    assert_eq!((second.order.id.as_str(), second.order.version), ("b", 4));
+
+    fixture.api.end_watches();
+    assert_eq!(soon(watched.next()).await, None);
+    assert!(fixture.api.has_ended());
+}
+
+#[tokio::test]
+async fn a_look_at_a_changed_order_that_fails_is_made_up_for() {
+    let fixture = Fixture::new().await;
+    let operator = Caller::Account(fixture.operator().await.account);
+    let mut watched = fixture.api.watch_orders(&operator).await.expect("watches");
+    fixture.project("a", "somebody", 1);
+    fixture.shop.lock().failing = 1;
+    fixture.announce("a", 1).await;
+    assert_eq!(soon(watched.next()).await.expect("in the end").order.id, "a");
+}
+
+#[tokio::test]
+async fn only_operators_watch_every_order() {
+    let fixture = Fixture::new().await;
+    let code = |result: Result<OrderStream, ApiError>| result.err().map(|error| error.code);
+    let ada = Caller::Account(fixture.ada().await.account);
+    assert_eq!(code(fixture.api.watch_orders(&ada).await), Some(Code::Forbidden));
+    assert_eq!(code(fixture.api.watch_orders(&Caller::Anonymous).await), Some(Code::Unauthenticated));
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded_and_answers_in_the_order_of_asking() {
+    let fixture = Fixture::new().await;
+    let ada = Caller::Account(fixture.ada().await.account);
+    let skus = ["b", "gone", "a"].map(str::to_owned);
+    let found = fixture.api.products_by_sku(&ada, &skus).await.expect("finds");
+    let found: Vec<_> = found.iter().map(|product| product.as_ref().map(|product| product.sku.as_str())).collect();
+    assert_eq!(found, [Some("B"), None, Some("A")]);
+    let many = vec!["a".to_owned(); LARGEST_BATCH + 1];
+    assert_eq!(fixture.api.products_by_sku(&ada, &many).await.map_err(|error| error.code), Err(Code::BadInput));
+    assert_eq!(fixture.api.timelines(&ada, &many).await.map_err(|error| error.code), Err(Code::BadInput));
+    assert_eq!(fixture.api.timelines(&ada, &[]).await, Ok(Vec::new()));
+    assert_eq!(fixture.shop.lock().asked, ["GetProducts"], "nothing is asked for nothing");
+}
+
+#[tokio::test]
 async fn a_card_s_number_is_not_in_debug_output() {
     let command = PlaceOrder {
         lines: vec![LineRequest { sku: "A".into(), quantity: 1 }],

@@ -18,6 +18,9 @@ pub(crate) const LARGEST_INT: i64 = i32::MAX as i64;
 /// Rows of one page.
 pub(crate) const LARGEST_PAGE: i32 = 100;
 
+/// Windows of a minute in one answer: a day's.
+pub(crate) const MOST_WINDOWS: i32 = 24 * 60;
+
 type Checked<T> = Result<T, ApiError>;
 
 fn bad<T>(message: impl Into<String>) -> Checked<T> {
@@ -46,15 +49,18 @@ fn is_control(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A SKU: ASCII letters, digits and `-_./`, up to 64; upper-cased.
+/// A SKU: ASCII letters, digits and `-_./`, up to 64; upper-cased. A product's page
+/// has it in its path, where `.` and `..` mean another page.
 pub(crate) fn sku(text: &str) -> Checked<String> {
     let text = text.trim();
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
-    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(text.to_ascii_uppercase())
-    } else {
-        bad("a SKU is 1 to 64 letters A-Z, digits and the characters - _ . /")
+    if !(1..=64).contains(&text.len()) || !text.bytes().all(allowed) {
+        return bad("a SKU is 1 to 64 letters A-Z, digits and the characters - _ . /");
     }
+    if text.split('/').any(|part| matches!(part, "." | "..")) {
+        return bad("between the slashes of a SKU stands neither . nor ..");
+    }
+    Ok(text.to_ascii_uppercase())
 }
 
 /// The lines of an order, those of one SKU added up, in the order in which the
@@ -194,6 +200,26 @@ pub(crate) fn first(first: i32) -> Checked<i32> {
     if (1..=LARGEST_PAGE).contains(&first) { Ok(first) } else { bad(format!("first is between 1 and {LARGEST_PAGE}")) }
 }
 
+/// How many windows.
+pub(crate) fn windows(first: i32) -> Checked<i32> {
+    if (1..=MOST_WINDOWS).contains(&first) { Ok(first) } else { bad(format!("first is between 1 and {MOST_WINDOWS}")) }
+}
+
+/// A moment, Unix milliseconds: from 1970 to the year 9999.
+pub(crate) fn moment(millis: i64) -> Checked<i64> {
+    if (0..=253_402_300_799_999).contains(&millis) { Ok(millis) } else { bad("a moment is between 1970 and 9999") }
+}
+
+/// How many things one question may ask for.
+pub(crate) fn batch(count: usize, most: usize) -> Checked<()> {
+    if count <= most { Ok(()) } else { bad(format!("at most {most} at once")) }
+}
+
+/// Why, in the customer's words. Empty is no reason given.
+pub(crate) fn reason(reason: Option<&str>) -> Checked<String> {
+    text("a reason", reason.unwrap_or_default(), 0, 200)
+}
+
 /// The version a reader wants to see.
 pub(crate) fn version(version: i64) -> Checked<i64> {
     if version >= 0 { Ok(version) } else { bad("a version is 0 or more") }
@@ -214,6 +240,16 @@ mod tests {
         let long = "A".repeat(65);
         for wrong in ["", " ", "A B", "Ä", "A\0", "A'--", "<b>", "A\nB", long.as_str()] {
             assert!(sku(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_sku_is_no_way_to_another_page() {
+        for wrong in [".", "..", "A/../B", "A/./B", "../A", "A/..", "./A", "%2e%2e", "A\\..\\B"] {
+            assert!(sku(wrong).is_err(), "{wrong:?}");
+        }
+        for right in ["A.", ".A", "...", "A..B", "A/B.C", "-", "A/...", "1.5", "A//B"] {
+            assert!(sku(right).is_ok(), "{right:?}");
         }
     }
 

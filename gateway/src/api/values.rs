@@ -1,12 +1,22 @@
 //! The values of the typed API: plain structs that resolvers and pages read.
 //!
 //! They are this crate's own and not the contracts' types, so that a page never
-//! depends on protobuf: times are times, a missing reason is `None`, a status is
-//! a closed enum. Translation is in `wire.rs`.
+//! depends on protobuf: a missing reason is `None`, a status is a closed enum.
+//! Translation is in `wire.rs`.
+
+mod command;
+mod message;
+mod order;
+mod report;
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+
+pub use command::{AdjustStock, CancelOrder, LineRequest, PayOrder, PlaceOrder, ReturnOrder, UpsertProduct};
+pub use message::{MailPreference, Notification};
+pub use order::{Address, Order, OrderLine, OrderStatus, OrderWithTimeline, TimelineEntry};
+pub use report::{ReadModel, ReadModels, SalesMinute};
 
 /// Who asks: handed to every method of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,166 +135,6 @@ pub struct Product {
     pub available: i64,
 }
 
-/// So many of a product, as a buyer asks for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LineRequest {
-    /// In any case; the shop's SKUs are upper-case.
-    pub sku: String,
-    /// 1 to 1,000,000.
-    pub quantity: i64,
-}
-
-/// A line of an order, with name and price as they were when it was placed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderLine {
-    /// The stock keeping unit.
-    pub sku: String,
-    /// The product's name.
-    pub name: String,
-    /// How many.
-    pub quantity: i64,
-    /// Of one.
-    pub unit_price: Money,
-}
-
-/// Where an order goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// Who receives it.
-    pub recipient: String,
-    /// Street and number.
-    pub street: String,
-    /// Town.
-    pub city: String,
-    /// May be empty: not every country has them.
-    pub postal_code: String,
-    /// Country, as the customer writes it.
-    pub country: String,
-}
-
-/// Where an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OrderStatus {
-    /// Taken; its stock is being reserved.
-    Placed,
-    /// Reserved; waits for money until `pay_before`.
-    AwaitingPayment,
-    /// The money is held.
-    Paid,
-    /// The money is taken and the goods are sold.
-    Confirmed,
-    /// On its way.
-    Shipped,
-    /// Arrived.
-    Delivered,
-    /// Could not be served.
-    Rejected,
-    /// The money did not come in time.
-    Expired,
-    /// Called off before the money was taken.
-    Cancelled,
-    /// The money was given back.
-    Refunded,
-}
-
-impl OrderStatus {
-    /// All, in the order of an order's life.
-    pub const ALL: [Self; 10] = [
-        Self::Placed,
-        Self::AwaitingPayment,
-        Self::Paid,
-        Self::Confirmed,
-        Self::Shipped,
-        Self::Delivered,
-        Self::Rejected,
-        Self::Expired,
-        Self::Cancelled,
-        Self::Refunded,
-    ];
-
-    /// The name in the GraphQL schema, such as `AWAITING_PAYMENT`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Placed => "PLACED",
-            Self::AwaitingPayment => "AWAITING_PAYMENT",
-            Self::Paid => "PAID",
-            Self::Confirmed => "CONFIRMED",
-            Self::Shipped => "SHIPPED",
-            Self::Delivered => "DELIVERED",
-            Self::Rejected => "REJECTED",
-            Self::Expired => "EXPIRED",
-            Self::Cancelled => "CANCELLED",
-            Self::Refunded => "REFUNDED",
-        }
-    }
-}
-
-/// An order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// UUIDv7.
-    pub id: String,
-    /// The number of events it has had; ask `order` with it to read your own write.
-    pub version: i64,
-    /// Where it stands.
-    pub status: OrderStatus,
-    /// For people: why it stands there, such as a decline's reason.
-    pub status_reason: Option<String>,
-    /// An account's id, or `ref:` and a reference without account.
-    pub customer_id: String,
-    /// What was ordered.
-    pub lines: Vec<OrderLine>,
-    /// Of all lines.
-    pub total: Money,
-    /// When it was taken.
-    pub placed_at: DateTime<Utc>,
-    /// Until when it must be paid; `None` once it waits for no payment.
-    pub pay_before: Option<DateTime<Utc>>,
-    /// Where it goes, if it was said.
-    pub address: Option<Address>,
-}
-
-/// An order with everything that happened to it, read at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderWithTimeline {
-    /// The order.
-    pub order: Order,
-    /// Oldest first.
-    pub timeline: Vec<TimelineEntry>,
-}
-
-/// One thing that happened to an order, in any service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimelineEntry {
-    /// When it was decided.
-    pub at: DateTime<Utc>,
-    /// Which service said so.
-    pub service: String,
-    /// The event's short name, `OrderPlaced`.
-    pub kind: String,
-    /// For people.
-    pub summary: String,
-    /// The event's id.
-    pub event_id: String,
-}
-
-/// A message to a customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notification {
-    /// Its id.
-    pub id: String,
-    /// To whom.
-    pub customer_id: String,
-    /// About which order.
-    pub order_id: String,
-    /// One line.
-    pub title: String,
-    /// The text, plain.
-    pub body: String,
-    /// When it was written.
-    pub at: DateTime<Utc>,
-}
-
 /// A page of a list that is read forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -317,55 +167,4 @@ pub struct Edge<T> {
     pub cursor: String,
     /// The row.
     pub node: T,
-}
-
-/// What a buyer wants.
-#[derive(Debug, Clone)]
-pub struct PlaceOrder {
-    /// 1 to 500 lines; lines of one SKU are added up.
-    pub lines: Vec<LineRequest>,
-    /// To pay at once.
-    pub card: Option<CardNumber>,
-    /// Where it goes.
-    pub address: Option<Address>,
-    /// Operators only: for whom it is placed, an account's email or id, or a free
-    /// reference such as a till's customer number (1 to 64 characters, no `@`).
-    pub customer: Option<String>,
-    /// See [`Api`](super::Api).
-    pub idempotency_key: Option<String>,
-}
-
-/// A card for an order that awaits its payment.
-#[derive(Debug, Clone)]
-pub struct PayOrder {
-    /// Which.
-    pub order_id: String,
-    /// With what.
-    pub card: CardNumber,
-    /// See [`Api`](super::Api).
-    pub idempotency_key: Option<String>,
-}
-
-/// A product to create, or to give another name and price.
-#[derive(Debug, Clone)]
-pub struct UpsertProduct {
-    /// ASCII letters, digits and `-_./`, up to 64.
-    pub sku: String,
-    /// 1 to 200 characters.
-    pub name: String,
-    /// Above zero.
-    pub price: Money,
-    /// See [`Api`](super::Api).
-    pub idempotency_key: Option<String>,
-}
-
-/// Goods that came in (above zero) or went missing (below zero).
-#[derive(Debug, Clone)]
-pub struct AdjustStock {
-    /// Of which product.
-    pub sku: String,
-    /// How many more (or fewer).
-    pub delta: i64,
-    /// See [`Api`](super::Api).
-    pub idempotency_key: Option<String>,
 }

@@ -1,11 +1,11 @@
 //! Between the values of the API and the contracts' types. Nothing is decided here.
 
 use chrono::{DateTime, Utc};
-use contracts::{common, inventory, order, query};
+use contracts::{common, inventory, notification, order, query};
 
 use super::{
-    Address, ApiError, Edge, LineRequest, Money, Notification, Order, OrderLine, OrderStatus, OrderWithTimeline, Page,
-    Product, TimelineEntry,
+    Address, ApiError, Edge, LineRequest, MailPreference, Money, Notification, Order, OrderLine, OrderStatus,
+    OrderWithTimeline, Page, Product, ReadModel, ReadModels, SalesMinute, TimelineEntry,
 };
 
 /// Unix milliseconds as a time. What is outside the calendar shows as 1970.
@@ -117,12 +117,16 @@ impl TryFrom<order::Order> for Order {
     fn try_from(order: order::Order) -> Result<Self, ApiError> {
         let status = order.status().try_into()?;
         let total = money(order.total)?;
+        // Nothing given back may be written as nothing at all.
+        let none_yet = || Money { amount: 0, currency: total.currency.clone() };
+        let refunded = order.refunded.map_or_else(none_yet, |given| Money { amount: given.amount, ..none_yet() });
         let lines = order.lines.into_iter().map(|line| OrderLine {
             sku: line.sku,
             name: line.name,
             quantity: line.quantity,
             // An order has one currency.
             unit_price: Money { amount: line.unit_price, currency: total.currency.clone() },
+            returned: line.returned,
         });
         Ok(Self {
             status,
@@ -135,6 +139,9 @@ impl TryFrom<order::Order> for Order {
             placed_at: time(order.placed_at),
             pay_before: order.pay_before.map(time),
             address: order.address.map(Address::from),
+            refunded,
+            unwinding: order.unwinding,
+            fulfil_at: order.fulfil_at,
         })
     }
 }
@@ -171,7 +178,54 @@ impl From<query::Notification> for Notification {
             title: notification.title,
             body: notification.body,
             at: time(notification.at),
+            topic: notification.topic,
+            mailed_at: notification.mailed_at,
         }
+    }
+}
+
+impl TryFrom<notification::MailPreference> for MailPreference {
+    type Error = ApiError;
+
+    fn try_from(preference: notification::MailPreference) -> Result<Self, ApiError> {
+        Ok(match preference {
+            notification::MailPreference::Unspecified => return Err(incomplete("a mail preference")),
+            notification::MailPreference::All => Self::All,
+            notification::MailPreference::Essential => Self::Essential,
+            notification::MailPreference::None => Self::None,
+        })
+    }
+}
+
+impl From<MailPreference> for notification::MailPreference {
+    fn from(preference: MailPreference) -> Self {
+        match preference {
+            MailPreference::All => Self::All,
+            MailPreference::Essential => Self::Essential,
+            MailPreference::None => Self::None,
+        }
+    }
+}
+
+impl From<query::SalesMinute> for SalesMinute {
+    fn from(window: query::SalesMinute) -> Self {
+        let query::SalesMinute { minute, currency, orders, pieces, revenue, refunded } = window;
+        let refunded = Money { amount: refunded, currency: currency.clone() };
+        Self { minute, orders, pieces, revenue: Money { amount: revenue, currency }, refunded }
+    }
+}
+
+impl From<query::ListReadModelsReply> for ReadModels {
+    fn from(reply: query::ListReadModelsReply) -> Self {
+        let model = |model: query::ReadModel| ReadModel {
+            name: model.name,
+            generation: model.generation,
+            position: model.position,
+            lag: model.lag,
+            folded_at: (model.folded_at != 0).then_some(model.folded_at),
+            rebuilding_at: model.rebuilding_at,
+        };
+        Self { models: reply.models.into_iter().map(model).collect(), head: reply.head, unheard: reply.unheard }
     }
 }
 

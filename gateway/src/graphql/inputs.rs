@@ -66,14 +66,19 @@ pub(super) struct MoneyInput {
 
 impl From<PlaceOrderInput> for PlaceOrder {
     fn from(input: PlaceOrderInput) -> Self {
-        let line = |line: OrderLineInput| LineRequest { sku: line.sku.0, quantity: line.quantity.into() };
         Self {
-            lines: input.lines.into_iter().map(line).collect(),
+            lines: input.lines.into_iter().map(Into::into).collect(),
             card: input.card.map(Into::into),
             address: input.address.map(Into::into),
             customer: input.customer,
             idempotency_key: input.idempotency_key,
         }
+    }
+}
+
+impl From<OrderLineInput> for LineRequest {
+    fn from(line: OrderLineInput) -> Self {
+        Self { sku: line.sku.0, quantity: line.quantity.into() }
     }
 }
 

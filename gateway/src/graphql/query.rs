@@ -1,26 +1,22 @@
 //! What can be asked.
 
 use async_graphql::{Context, ID, Object};
+use chrono::{DateTime, Utc};
 
 use super::connection::Connection;
 use super::limits;
-use super::objects::{AccountObject, NotificationObject, OrderObject, OrderStatus, ProductObject};
-use crate::api::{Api, ApiError, Caller};
-
-/// The API under the schema.
-pub(super) fn api<'a>(ctx: &Context<'a>) -> Result<&'a Api, ApiError> {
-    ctx.data_opt().ok_or_else(|| ApiError::internal("the schema", "was built without an API"))
-}
-
-/// Who sent the request.
-pub(super) fn caller<'a>(ctx: &Context<'a>) -> Result<&'a Caller, ApiError> {
-    ctx.data_opt().ok_or_else(|| ApiError::internal("the schema", "was asked without a caller"))
-}
+use super::objects::order::{OrderObject, OrderStatus};
+use super::objects::report::{ReadModelsObject, SalesMinuteObject};
+use super::objects::{AccountObject, NotificationObject, ProductObject};
+use super::request::{api, caller};
+use crate::api::ApiError;
 
 /// Products on a page, if nothing else is said.
 const PRODUCTS: i32 = 24;
 /// Rows on a page of any other list.
 const ROWS: i32 = 20;
+/// Windows of sales, if nothing else is said: an hour.
+const WINDOWS: i32 = 60;
 
 pub(super) struct Query;
 
@@ -42,6 +38,7 @@ impl Query {
     }
 
     /// One product; null if there is no such SKU.
+    #[graphql(complexity = "limits::CALL + child_complexity")]
     async fn product(
         &self,
         ctx: &Context<'_>,
@@ -51,14 +48,24 @@ impl Query {
     }
 
     /// One of the caller's orders (an operator: anybody's); null if there is no such one.
+    #[graphql(complexity = "limits::CALL + child_complexity")]
     async fn order(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The order's id.")] id: ID,
         #[graphql(desc = "Waits up to two seconds until this version can be read, then answers with code STALE.")]
         min_version: Option<i32>,
+        #[graphql(desc = "The order as it was at this moment, from its events; null if it was not placed yet. Not \
+                          together with `minVersion`.")]
+        at: Option<DateTime<Utc>>,
     ) -> Result<Option<OrderObject>, ApiError> {
         let (api, caller, version) = (api(ctx)?, caller(ctx)?, min_version.map(i64::from));
+        if let Some(at) = at {
+            if version.is_some() {
+                return Err(ApiError::bad_input("either at or minVersion"));
+            }
+            return Ok(api.order_at(caller, &id, at.timestamp_millis()).await?.map(OrderObject::from));
+        }
         // One question instead of two, if the timeline is asked for as well.
         if ctx.look_ahead().field("timeline").exists() {
             Ok(api.order_with_timeline(caller, &id, version).await?.map(OrderObject::from))
@@ -91,6 +98,27 @@ impl Query {
     ) -> Result<Connection<NotificationObject>, ApiError> {
         let page = api(ctx)?.notifications(caller(ctx)?, first.unwrap_or(ROWS), after.as_deref()).await?;
         Ok(page.into())
+    }
+
+    /// What was sold and given back, minute by minute, newest first; a minute without sales is left
+    /// out. For operators.
+    #[graphql(complexity = "limits::windows(first, child_complexity)")]
+    async fn sales(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Minutes from this one on.")] from: Option<DateTime<Utc>>,
+        #[graphql(desc = "Minutes before this one.")] to: Option<DateTime<Utc>>,
+        #[graphql(desc = "How many, 1 to 1440.", default_with = "Some(WINDOWS)")] first: Option<i32>,
+    ) -> Result<Vec<SalesMinuteObject>, ApiError> {
+        let millis = |moment: DateTime<Utc>| moment.timestamp_millis();
+        let found = api(ctx)?.sales(caller(ctx)?, from.map(millis), to.map(millis), first.unwrap_or(WINDOWS)).await?;
+        Ok(found.into_iter().map(SalesMinuteObject::from).collect())
+    }
+
+    /// Where each read model stands, and how far it is behind. For operators.
+    #[graphql(complexity = "limits::CALL + 5 * child_complexity")]
+    async fn read_models(&self, ctx: &Context<'_>) -> Result<ReadModelsObject, ApiError> {
+        Ok(api(ctx)?.read_models(caller(ctx)?).await?.into())
     }
 
     /// Who the bearer token says the caller is; null without one.

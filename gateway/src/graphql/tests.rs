@@ -1,16 +1,21 @@
 //! The schema over fake services: names, codes, limits.
 
+mod batching;
+mod persisted;
+mod roads;
+
 use std::path::PathBuf;
 
 use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::Caller;
 use crate::fakes::Fixture;
 
 async fn run(fixture: &Fixture, caller: Caller, query: &str, variables: Value) -> Value {
     let request = Request::new(query).variables(Variables::from_json(variables));
-    let response = GraphQl::new(fixture.api.clone()).execute(caller, request).await;
+    let response = GraphQl::new(fixture.api.clone()).execute(Asker { caller, from: None }, request).await;
     serde_json::to_value(response).expect("JSON")
 }
 
@@ -286,10 +291,10 @@ async fn a_timeline_is_read_only_if_it_is_asked_for_and_with_its_order() {
     let operator = operator(&fixture).await;
     fixture.project("o", "somebody", 1);
     run(&fixture, operator.clone(), "{ order(id: \"o\") { id timeline { type } } }", json!({})).await;
-    assert_eq!(fixture.shop.lock().reads, 1, "one question for both");
+    assert_eq!(fixture.shop.lock().asked, ["GetOrder"], "one question for both");
     let place = "mutation { placeOrder(input: { lines: [{ sku: \"A\", quantity: 1 }] }) { id } }";
     run(&fixture, operator, place, json!({})).await;
-    assert_eq!(fixture.shop.lock().reads, 1, "nobody asked");
+    assert_eq!(fixture.shop.lock().asked, ["GetOrder"], "nobody asked");
 }
 
 #[tokio::test]

@@ -1,5 +1,11 @@
 //! The endpoint under bad treatment.
 
+mod over_socket;
+mod socket_rules;
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -118,6 +124,75 @@ async fn the_answer_to_a_bad_request_does_not_repeat_it() {
     for body in [script.to_owned(), format!("{{\"query\": {script:?}, \"variables\": {script:?}}}")] {
         let (_, response) = send(&router, posted(body)).await;
         assert!(!response.to_string().contains("<script>"), "{response}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_led_to_the_explorer_and_a_program_is_told_to_post() {
+    let fixture = Fixture::new().await;
+    let router = router(fixture.api.clone());
+    let get = |accept: &str| {
+        Request::get("/graphql?query={me{id}}").header(ACCEPT, accept).body(Body::empty()).expect("a request")
+    };
+    let led = router.clone().oneshot(get("text/html,application/xhtml+xml,*/*;q=0.8")).await.expect("infallible");
+    assert_eq!((led.status().as_u16(), &led.headers()["location"]), (303, &HeaderValue::from_static("/explorer")));
+    for accept in ["application/json", "*/*"] {
+        let (status, response) = send(&router, get(accept)).await;
+        assert_eq!((status, code(&response)), (405, "BAD_USER_INPUT"), "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_mutation_is_not_done_by_get_in_whatever_dress() {
+    let fixture = Fixture::new().await;
+    let router = router(fixture.api.clone());
+    let mutation = "query=mutation%7BadjustStock(sku%3A%22A%22%2Cdelta%3A1)%7Bsku%7D%7D";
+    let token = format!("Bearer {}", fixture.operator().await.token);
+    for accept in ["application/json", "text/html"] {
+        let request = Request::get(format!("/graphql?{mutation}")).header(ACCEPT, accept).header(AUTHORIZATION, &token);
+        let request = request.header(CONTENT_TYPE, "application/json").body(Body::empty()).expect("a request");
+        let status = router.clone().oneshot(request).await.expect("infallible").status();
+        assert!(matches!(status.as_u16(), 303 | 405), "{status}");
+    }
+    assert!(fixture.shop.lock().adjusted.is_empty());
+}
+
+#[tokio::test]
+async fn several_documents_in_one_body_are_no_request() {
+    let fixture = Fixture::new().await;
+    let router = router(fixture.api.clone());
+    let one = query("{ me { id } }");
+    let (status, response) = send(&router, posted(format!("[{one},{one}]"))).await;
+    assert_eq!((status, code(&response)), (400, "BAD_USER_INPUT"));
+}
+
+#[tokio::test]
+async fn a_subscription_is_sent_to_the_web_socket() {
+    let fixture = Fixture::new().await;
+    let router = router(fixture.api.clone());
+    let (status, response) = send(&router, posted(query("subscription { orderUpdates { id } }"))).await;
+    assert_eq!((status, code(&response)), (200, "BAD_USER_INPUT"));
+    assert!(response["errors"][0]["message"].as_str().is_some_and(|message| message.contains("graphql-transport-ws")));
+}
+
+#[tokio::test]
+async fn log_ins_are_limited_by_the_address_that_the_connection_has() {
+    let fixture = Fixture::new().await;
+    let router = router(fixture.api.clone());
+    let attempt = |from: [u8; 4], n: usize| {
+        let text = format!("mutation {{ logIn(email: \"a{n}@example.com\", password: \"x\") {{ token }} }}");
+        let mut request = posted(query(&text));
+        request.headers_mut().insert("x-forwarded-for", format!("198.51.100.{n}").parse().expect("a header"));
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from((from, 50_000))));
+        request
+    };
+    for n in 0..30 {
+        assert_eq!(code(&send(&router, attempt([203, 0, 113, 7], n)).await.1), "UNAUTHENTICATED");
+    }
+    let (_, response) = send(&router, attempt([203, 0, 113, 7], 30)).await;
+    assert_eq!(response["errors"][0]["extensions"], json!({ "code": "RATE_LIMITED", "retryAfter": 2 }));
+    for elsewhere in [[203, 0, 113, 8], [127, 0, 0, 1]] {
+        assert_eq!(code(&send(&router, attempt(elsewhere, 31)).await.1), "UNAUTHENTICATED");
     }
 }
 

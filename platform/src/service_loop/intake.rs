@@ -1,21 +1,34 @@
 //! Gathering a batch: what is ready first, then answers, then deliveries, then
 //! commands. Also the three places where an item may have to wait.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::item::Receipt;
-use super::{Answer, BATCH, Intake, Item, Origin, Read, ServiceLoop};
+use super::item::{Receipt, panic_text};
+use super::{Answer, BATCH, Intake, Item, OperatorCommand, Origin, Read, ServiceLoop};
 use crate::bus::Timer;
 use crate::delay_queue::REDRIVE;
 use crate::service::Service;
 use crate::store::parked;
 
+/// What one unit of work is about.
+pub(super) enum Work<S: Service> {
+    /// Inputs.
+    Batch(Vec<Item<S>>),
+    /// An operator's command, alone.
+    Operator(OperatorCommand),
+}
+
 impl<S: Service> ServiceLoop<S> {
     /// Waits for work and drains up to [`BATCH`] of it. `None`: stopped, and every
     /// command that was in has been handed out.
-    pub(super) async fn gather(&mut self, stop: &CancellationToken) -> Option<Vec<Item<S>>> {
+    pub(super) async fn gather(&mut self, stop: &CancellationToken) -> Option<Work<S>> {
+        // Operators first: they are few, and come when there is too much of all the rest.
+        if let Ok(command) = self.queues.operators.try_recv() {
+            return Some(Work::Operator(command));
+        }
         let mut items = Vec::new();
         // Looked at before the queue, or clients that never pause keep a stop waiting.
         if stop.is_cancelled() {
@@ -25,6 +38,7 @@ impl<S: Service> ServiceLoop<S> {
         while items.is_empty() {
             tokio::select! {
                 biased;
+                Some(command) = self.queues.operators.recv() => return Some(Work::Operator(command)),
                 Some(answer) = self.queues.answers.recv() => self.admit_answer(answer),
                 Some(read) = self.queues.deliveries.recv() => self.admit_deliveries(read).await,
                 command = self.queues.commands.recv() => items.push(Item::of_command(command?)),
@@ -52,7 +66,7 @@ impl<S: Service> ServiceLoop<S> {
                 Err(_) => break,
             }
         }
-        Some(items)
+        Some(Work::Batch(items))
     }
 
     /// Moves what is ready into the batch, but for messages of a subject that is
@@ -126,14 +140,21 @@ impl<S: Service> ServiceLoop<S> {
             }
             return;
         }
-        match self.parts.service.wake(&timer) {
-            Some(input) => self.ready.push_back(Item {
+        match catch_unwind(AssertUnwindSafe(|| self.parts.service.wake(&timer))) {
+            Ok(Some(input)) => self.ready.push_back(Item {
                 origin: Origin::Timer(timer),
                 intake: Intake::Input(input),
                 receipts: vec![receipt],
                 is_answer: false,
             }),
-            None => self.parts.after_commit.ack(vec![receipt]),
+            Ok(None) => self.parts.after_commit.ack(vec![receipt]),
+            // A fault of that timer alone. Its row still says that it is due, and the sweep
+            // sets it again.
+            Err(panic) => {
+                let said = panic_text(&*panic);
+                tracing::error!(kind = timer.kind, subject = timer.subject, said, "waking up for a timer panicked");
+                self.parts.after_commit.ack(vec![receipt]);
+            }
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct Letter {
     pub(crate) line: Line,
     pub(crate) sequence: i64,
     pub(crate) id: String,
+    /// Its type; empty if it cannot be read.
+    pub(crate) kind: String,
     pub(crate) stream: Arc<str>,
     pub(crate) body: Arc<str>,
     /// Set if this is a redrive.
@@ -91,15 +93,16 @@ impl<S: Service> Item<S> {
         let (letter, intake) = match Envelope::parse(&body).and_then(with_a_line) {
             Ok(envelope) => {
                 let intake = hear(service, &envelope);
-                (Letter::of(&envelope, delivery.stream.clone(), body, None), intake)
+                (Letter::of(envelope, delivery.stream.clone(), body), intake)
             }
             Err(Malformed(reason)) => {
                 let line =
-                    (format!("unreadable:{}.{}", delivery.stream, delivery.partition), delivery.position.to_string());
+                    (format!("{UNREADABLE}{}.{}", delivery.stream, delivery.partition), delivery.position.to_string());
                 let letter = Letter {
                     line,
                     sequence: 1,
                     id: String::new(),
+                    kind: String::new(),
                     stream: delivery.stream.clone(),
                     // Postgres keeps no NUL, and what cannot be parked stays pending for ever.
                     body: body.replace('\0', "\u{fffd}").into(),
@@ -115,13 +118,48 @@ impl<S: Service> Item<S> {
     pub(crate) fn of_parked(service: &S, parked: Parked, receipts: Vec<Receipt>) -> Self {
         let body: Arc<str> = parked.envelope.as_str().into();
         let stream: Arc<str> = parked.stream.as_str().into();
-        let (id, intake) = match Envelope::parse(&body) {
-            Ok(envelope) => (envelope.id.clone(), hear(service, &envelope)),
-            Err(Malformed(reason)) => (String::new(), Intake::Malformed(reason)),
+        let (id, kind, intake) = match Envelope::parse(&body).and_then(with_a_line) {
+            Ok(envelope) => {
+                let intake = hear(service, &envelope);
+                (envelope.id, envelope.kind, intake)
+            }
+            Err(Malformed(reason)) => (String::new(), String::new(), Intake::Malformed(reason)),
         };
         let line = (parked.source.clone(), parked.subject.clone());
-        let letter = Letter { line, sequence: parked.sequence, id, stream, body, parked: Some(Box::new(parked)) };
+        let letter = Letter { line, sequence: parked.sequence, id, kind, stream, body, parked: Some(Box::new(parked)) };
         Self { origin: Origin::Message(letter), intake, receipts, is_answer: false }
+    }
+
+    /// The line of a message.
+    pub(super) fn line(&self) -> Option<&Line> {
+        match &self.origin {
+            Origin::Message(letter) => Some(&letter.line),
+            Origin::Command { .. } | Origin::Timer(_) => None,
+        }
+    }
+
+    /// Line and sequence of a parked message that is tried again.
+    pub(super) fn redriven(&self) -> Option<(&Line, i64)> {
+        match &self.origin {
+            Origin::Message(letter) if letter.parked.is_some() => Some((&letter.line, letter.sequence)),
+            Origin::Message(_) | Origin::Command { .. } | Origin::Timer(_) => None,
+        }
+    }
+
+    /// The id under which a command's result is stored, if it is to be stored at all.
+    pub(super) fn command_id(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Command { id, .. } => (!id.is_empty()).then_some(id),
+            Origin::Message(_) | Origin::Timer(_) => None,
+        }
+    }
+
+    /// What there is to decide, if there is.
+    pub(super) const fn input(&self) -> Option<&S::Input> {
+        match &self.intake {
+            Intake::Input(input) => Some(input),
+            Intake::Ignored | Intake::Malformed(_) | Intake::Failed(_) => None,
+        }
     }
 
     /// The aggregate that external calls are serialised by.
@@ -186,17 +224,14 @@ impl<S: Service> Item<S> {
 }
 
 impl Letter {
-    fn of(envelope: &Envelope, stream: Arc<str>, body: Arc<str>, parked: Option<Box<Parked>>) -> Self {
-        Self {
-            line: (envelope.source.clone(), envelope.subject.clone()),
-            sequence: envelope.sequence,
-            id: envelope.id.clone(),
-            stream,
-            body,
-            parked,
-        }
+    fn of(envelope: Envelope, stream: Arc<str>, body: Arc<str>) -> Self {
+        let Envelope { id, kind, source, subject, sequence, .. } = envelope;
+        Self { line: (source, subject), sequence, id, kind, stream, body, parked: None }
     }
 }
+
+/// Begins the source of what is no message of any line; its place in the stream follows.
+pub(super) const UNREADABLE: &str = "unreadable:";
 
 /// Longest source or subject in bytes. Both are a key, and Postgres indexes no key
 /// of more than about 2,700 bytes.
@@ -213,7 +248,7 @@ fn with_a_line(envelope: Envelope) -> Result<Envelope, Malformed> {
 }
 
 /// A panic is a fault of that message alone.
-fn hear<S: Service>(service: &S, envelope: &Envelope) -> Intake<S::Input> {
+pub(super) fn hear<S: Service>(service: &S, envelope: &Envelope) -> Intake<S::Input> {
     match catch_unwind(AssertUnwindSafe(|| service.hear(envelope))) {
         Ok(Ok(Heard::Input(input))) => Intake::Input(input),
         Ok(Ok(Heard::Ignored)) => Intake::Ignored,

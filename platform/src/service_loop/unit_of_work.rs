@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 
 use super::item::{Letter, StoredResult, panic_text};
 use super::{Intake, Item, Origin, Parts};
 use crate::bus::{Timer, TimerKey};
-use crate::delay_queue::redrive_timer;
+use crate::delay_queue::{redrive_now, redrive_timer};
 use crate::error::Rejection;
 use crate::message::Outgoing;
 use crate::service::{Announcement, Effects, Moment, Outcome, Service};
@@ -42,13 +43,15 @@ pub(super) struct Done<S: Service> {
     pub(super) timers: Vec<Timer>,
     pub(super) cancelled: Vec<TimerKey>,
     pub(super) announcements: Vec<Announcement>,
+    /// Injected faults that have struck: type of message, and how often.
+    pub(super) struck: BTreeMap<String, i64>,
 }
 
 /// What a batch adds up to while its items are decided.
 struct Ledger<S: Service> {
     progress: HashMap<Line, Progress>,
-    /// How often the parked messages that are redriven have been tried.
-    tried: HashMap<(Line, i64), i64>,
+    /// The parked messages that are redriven: how often each has been tried, and its text.
+    tried: HashMap<(Line, i64), (i64, Arc<str>)>,
     /// Line -> where it stood before this batch.
     moved: HashMap<Line, i64>,
     stored: HashMap<String, Stored<S::Reply>>,
@@ -60,6 +63,7 @@ struct Ledger<S: Service> {
     causes: Vec<String>,
     /// What each timer's key comes to in the end: set, or taken back.
     timers: BTreeMap<TimerKey, Option<Timer>>,
+    struck: BTreeMap<String, i64>,
 }
 
 impl<S: Service> Parts<S> {
@@ -88,7 +92,7 @@ impl<S: Service> Parts<S> {
         let standing: HashSet<String> = lease::fence(&mut tx, &leases).await?.into_iter().collect();
 
         let progress = inbox::load(&mut tx, items.iter().filter_map(Item::line)).await?;
-        let tried = parked::tried(&mut tx, &items.iter().filter_map(Item::redriven).collect::<Vec<_>>()).await?;
+        let tried = parked::find(&mut tx, &items.iter().filter_map(Item::redriven).collect::<Vec<_>>()).await?;
         let ids: Vec<&str> = items.iter().filter_map(Item::command_id).collect();
         let stored = idempotency::load(&mut tx, &ids).await?;
         let inputs: Vec<&S::Input> = items.iter().filter_map(Item::input).collect();
@@ -96,7 +100,7 @@ impl<S: Service> Parts<S> {
 
         let mut ledger = Ledger {
             progress,
-            tried,
+            tried: tried.into_iter().map(|(key, row)| (key, (row.attempts, row.envelope.into()))).collect(),
             moved: HashMap::new(),
             stored,
             results: Vec::new(),
@@ -106,6 +110,7 @@ impl<S: Service> Parts<S> {
             messages: Vec::new(),
             causes: Vec::new(),
             timers: BTreeMap::new(),
+            struck: BTreeMap::new(),
         };
         let verdicts: Vec<_> = items
             .iter()
@@ -138,7 +143,7 @@ impl<S: Service> Parts<S> {
             })
             .filter(|(_, from, to)| to > from)
             .collect();
-        inbox::save(&mut tx, &moved).await?;
+        inbox::save(&mut tx, &moved, moment.now).await?;
         idempotency::save(&mut tx, &ledger.results, moment.now).await?;
         parked::save(&mut tx, &ledger.parked).await?;
         parked::remove(&mut tx, &ledger.unparked).await?;
@@ -150,8 +155,9 @@ impl<S: Service> Parts<S> {
         timers.extend(ledger.parked.iter().filter_map(redrive_timer));
         // Whatever stood behind a message that is done now is due at once. If
         // nothing did, the timer finds no row and is disobeyed.
-        timers.extend(ledger.unparked.iter().map(|(source, subject, _)| redrive_now(source, subject, moment)));
-        Ok(Done { verdicts, rows, timers, cancelled, announcements: self.service.announcements(&batch) })
+        timers.extend(ledger.unparked.iter().map(|(source, subject, _)| redrive_now(source, subject, moment.now)));
+        let announcements = self.service.announcements(&batch);
+        Ok(Done { verdicts, rows, timers, cancelled, announcements, struck: ledger.struck })
     }
 
     fn decide_item(&self, batch: &mut S::Batch, ledger: &mut Ledger<S>, item: &Item<S>, moment: Moment) -> Verdict<S> {
@@ -205,9 +211,12 @@ impl<S: Service> Parts<S> {
             },
             Err(rejection) => Err(rejection),
         };
-        let stored = Stored { fingerprint: fingerprint.to_owned(), result: result.clone() };
-        ledger.stored.insert(id.to_owned(), stored.clone());
-        ledger.results.push((id.to_owned(), stored));
+        // Without an id nobody can ask for it again.
+        if !id.is_empty() {
+            let stored = Stored { fingerprint: fingerprint.to_owned(), result: result.clone() };
+            ledger.stored.insert(id.to_owned(), stored.clone());
+            ledger.results.push((id.to_owned(), stored));
+        }
         Verdict::Reply(result)
     }
 
@@ -221,10 +230,11 @@ impl<S: Service> Parts<S> {
     ) -> Verdict<S> {
         let progress = ledger.progress.get(&letter.line).copied().unwrap_or_default();
         if let Some(was) = &letter.parked {
-            // A redrive is the first parked one of its line, and has not been tried
-            // since it was read, or it is old news: a timer can fire twice.
-            let tried = ledger.tried.get(&(letter.line.clone(), was.sequence));
-            if progress.last + 1 != was.sequence || tried != Some(&was.attempts) {
+            // A redrive is the first parked one of its line, and has neither been tried
+            // nor edited since it was read, or it is old news: a timer can fire twice.
+            let is = ledger.tried.get(&(letter.line.clone(), was.sequence));
+            let fresh = is.is_some_and(|(attempts, text)| *attempts == was.attempts && *text == letter.body);
+            if progress.last + 1 != was.sequence || !fresh {
                 return Verdict::Settled;
             }
         } else {
@@ -241,15 +251,15 @@ impl<S: Service> Parts<S> {
         if ledger.on_the_telephone.contains(&letter.line.1) {
             return Verdict::Queue;
         }
-        let tried = letter.parked.as_ref().map_or(0, |parked| parked.attempts) + 1;
+        if self.strikes(ledger, item, letter) {
+            let reason = format!("fault injection: messages of type {} fail", letter.kind);
+            self.fail(ledger, letter, &reason, moment);
+            return Verdict::Settled;
+        }
         match &item.intake {
             Intake::Ignored => ledger.settle(letter, progress),
             Intake::Malformed(reason) => ledger.park(letter, State::Dead, Some(reason), None, moment),
-            Intake::Failed(reason) => {
-                let due = self.backoff.next_due(tried, moment.now);
-                let state = if due.is_some() { State::Retry } else { State::Dead };
-                ledger.park(letter, state, Some(reason), due, moment);
-            }
+            Intake::Failed(reason) => self.fail(ledger, letter, reason, moment),
             Intake::Input(input) => match self.service.decide(batch, input, moment) {
                 Ok(Outcome::Done(effects)) => {
                     ledger.take(effects, item);
@@ -264,6 +274,28 @@ impl<S: Service> Parts<S> {
             },
         }
         Verdict::Settled
+    }
+
+    /// Parks a message that failed, to be tried again if it has attempts left.
+    fn fail(&self, ledger: &mut Ledger<S>, letter: &Letter, reason: &str, moment: Moment) {
+        let tried = letter.parked.as_ref().map_or(0, |parked| parked.attempts) + 1;
+        let due = self.backoff.next_due(tried, moment.now);
+        let state = if due.is_some() { State::Retry } else { State::Dead };
+        ledger.park(letter, state, Some(reason), due, moment);
+    }
+
+    /// Whether an injected fault strikes this message. It counts once the batch is
+    /// committed, since a batch may be decided more than once. An answer from outside is
+    /// spared: its message has been tried already.
+    fn strikes(&self, ledger: &mut Ledger<S>, item: &Item<S>, letter: &Letter) -> bool {
+        let left = self.faults.left(&letter.kind);
+        if left == 0 || item.is_answer {
+            return false;
+        }
+        let struck = ledger.struck.entry(letter.kind.clone()).or_default();
+        let strikes = *struck < left;
+        *struck += i64::from(strikes);
+        strikes
     }
 }
 
@@ -305,7 +337,7 @@ impl<S: Service> Ledger<S> {
             );
         }
         let attempts = letter.parked.as_ref().map_or(0, |parked| parked.attempts) + i64::from(error.is_some());
-        self.tried.insert((letter.line.clone(), letter.sequence), attempts);
+        self.tried.insert((letter.line.clone(), letter.sequence), (attempts, letter.body.clone()));
         self.parked.push(Parked {
             source: letter.line.0.clone(),
             subject: letter.line.1.clone(),
@@ -320,44 +352,5 @@ impl<S: Service> Ledger<S> {
         });
         let progress = self.progress.entry(letter.line.clone()).or_default();
         progress.parked = Some(progress.parked.unwrap_or(0).max(letter.sequence));
-    }
-}
-
-impl<S: Service> Item<S> {
-    fn line(&self) -> Option<&Line> {
-        match &self.origin {
-            Origin::Message(letter) => Some(&letter.line),
-            Origin::Command { .. } | Origin::Timer(_) => None,
-        }
-    }
-
-    fn redriven(&self) -> Option<(&Line, i64)> {
-        match &self.origin {
-            Origin::Message(letter) if letter.parked.is_some() => Some((&letter.line, letter.sequence)),
-            Origin::Message(_) | Origin::Command { .. } | Origin::Timer(_) => None,
-        }
-    }
-
-    fn command_id(&self) -> Option<&str> {
-        match &self.origin {
-            Origin::Command { id, .. } => Some(id),
-            Origin::Message(_) | Origin::Timer(_) => None,
-        }
-    }
-
-    const fn input(&self) -> Option<&S::Input> {
-        match &self.intake {
-            Intake::Input(input) => Some(input),
-            Intake::Ignored | Intake::Malformed(_) | Intake::Failed(_) => None,
-        }
-    }
-}
-
-fn redrive_now(source: &str, subject: &str, moment: Moment) -> Timer {
-    Timer {
-        subject: subject.to_owned(),
-        kind: format!("{}{source}", crate::delay_queue::REDRIVE),
-        attempt: 0,
-        due: moment.now,
     }
 }

@@ -3,7 +3,8 @@
 //! A client that lost the answer asks again with the same key and gets the same
 //! answer; the effect happens once. Only a success or a definite rejection is
 //! stored: "not now" may be followed by a success. The fingerprint of the request
-//! catches a key that is used again for something else.
+//! catches a key that is used again for something else. A command without an id has
+//! none of this: its input brings a key of its own.
 //!
 //! Chapter: `docs/idempotency.md`.
 

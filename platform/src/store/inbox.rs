@@ -14,6 +14,7 @@ use serde_json::json;
 use sqlx::FromRow;
 
 use super::{StoreError, Tx};
+use crate::clock::Millis;
 
 /// (source, subject).
 pub type Line = (String, String);
@@ -97,30 +98,34 @@ pub async fn load(tx: &mut Tx, lines: impl IntoIterator<Item = &Line>) -> Result
         .collect())
 }
 
-/// Writes how far lines have come, as (line, from, to). Never backwards, and only
-/// from where the line was read: a batch decided on an older reading is a conflict.
+/// Writes how far lines have come, as (line, from, to), and when (Unix milliseconds).
+/// Never backwards, and only from where the line was read: a batch decided on an older
+/// reading is a conflict.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] if a line was moved by somebody else meanwhile.
-pub async fn save(tx: &mut Tx, moved: &[(Line, i64, i64)]) -> Result<(), StoreError> {
+pub async fn save(tx: &mut Tx, moved: &[(Line, i64, i64)], now: Millis) -> Result<(), StoreError> {
     let rows = |new: bool| -> Vec<_> {
         moved
             .iter()
             .filter(|(_, from, _)| (*from == 0) == new)
-            .map(
-                |((source, subject), from, to)| json!({ "source": source, "subject": subject, "from": from, "to": to }),
-            )
+            .map(|((source, subject), from, to)| {
+                json!({ "source": source, "subject": subject, "from": from, "to": to, "at": now })
+            })
             .collect()
     };
     // A line that has appeared since it was read breaks the key: a conflict, too.
     tx.execute_each(
-        "INSERT INTO inbox (source, subject, last)
-         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'to' AS BIGINT) FROM jsonb_each($1) AS r",
+        "INSERT INTO inbox (source, subject, last, moved_at)
+         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'to' AS BIGINT),
+                CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r",
         &rows(true),
     )
     .await?;
     tx.execute_each(
-        "UPDATE inbox SET last = CAST(r.value->>'to' AS BIGINT) FROM jsonb_each($1) AS r
+        "UPDATE inbox SET last = CAST(r.value->>'to' AS BIGINT), moved_at = CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r
          WHERE inbox.source = r.value->>'source' AND inbox.subject = r.value->>'subject'
            AND inbox.last = CAST(r.value->>'from' AS BIGINT) AND CAST(r.value->>'to' AS BIGINT) > inbox.last",
         &rows(false),

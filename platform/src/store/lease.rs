@@ -129,16 +129,33 @@ impl Claimant {
     }
 }
 
+/// Keeps whoever holds a lease from committing under it until the transaction ends, and
+/// waits for what it has begun: for a change of the holder's own rows by somebody else.
+/// Must be the transaction's first statement, so that it sees what the holder has done.
+///
+/// # Errors
+/// As the store answers.
+pub async fn hold_still(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
+    tx.fetch_for_update::<Name>(
+        "SELECT l.name FROM leases AS l
+         WHERE l.name IN (SELECT r.value->>'name' FROM jsonb_each($1) AS r) ORDER BY l.name",
+        &[json!({ "name": name })],
+    )
+    .await?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct Name {
+    name: String,
+}
+
 /// Which of the given (name, epoch) pairs still stand, checked and held in place
 /// until the transaction ends.
 ///
 /// # Errors
 /// As the store answers.
 pub async fn fence(tx: &mut Tx, leases: &[(String, i64)]) -> Result<Vec<String>, StoreError> {
-    #[derive(FromRow)]
-    struct Name {
-        name: String,
-    }
     if leases.is_empty() {
         return Ok(Vec::new());
     }

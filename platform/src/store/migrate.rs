@@ -23,8 +23,10 @@ pub struct Migration {
 }
 
 /// The tables that every service has: outbox, inbox, parked, idempotency, leases.
-const PLATFORM: [Migration; 1] =
-    [Migration { version: 1, name: "platform tables", sql: include_str!("../../migrations/0001_platform.sql") }];
+const PLATFORM: [Migration; 2] = [
+    Migration { version: 1, name: "platform tables", sql: include_str!("../../migrations/0001_platform.sql") },
+    Migration { version: 2, name: "when a line moved", sql: include_str!("../../migrations/0002_inbox_moved_at.sql") },
+];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
     collection TEXT NOT NULL, version BIGINT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL,

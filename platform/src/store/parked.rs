@@ -178,19 +178,14 @@ pub async fn promote(tx: &mut Tx, removed: &[(String, String, i64)], now: Millis
     Ok(())
 }
 
-#[derive(FromRow)]
-struct TriedRow {
-    source: String,
-    subject: String,
-    sequence: i64,
-    attempts: i64,
-}
+pub(super) const COLUMNS: &str =
+    "p.source, p.subject, p.sequence, p.stream, p.envelope, p.state, p.attempts, p.errors, p.next_due, p.parked_at";
 
-/// How often each of these has been tried; without those that are parked no more.
+/// These messages as they are parked now; without those that are parked no more.
 ///
 /// # Errors
 /// As the store answers.
-pub async fn tried(tx: &mut Tx, keys: &[(&Line, i64)]) -> Result<HashMap<(Line, i64), i64>, StoreError> {
+pub async fn find(tx: &mut Tx, keys: &[(&Line, i64)]) -> Result<HashMap<(Line, i64), Parked>, StoreError> {
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
@@ -198,20 +193,38 @@ pub async fn tried(tx: &mut Tx, keys: &[(&Line, i64)]) -> Result<HashMap<(Line, 
         .iter()
         .map(|((source, subject), sequence)| json!({ "source": source, "subject": subject, "sequence": sequence }))
         .collect();
-    let rows: Vec<TriedRow> = tx
+    let rows: Vec<Parked> = tx
         .fetch(
-            "SELECT p.source, p.subject, p.sequence, p.attempts FROM parked AS p
-             WHERE (p.source, p.subject, p.sequence) IN
-             (SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT)
-              FROM jsonb_each($1) AS r)",
+            format!(
+                "SELECT {COLUMNS} FROM parked AS p
+                 WHERE (p.source, p.subject, p.sequence) IN
+                 (SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT)
+                  FROM jsonb_each($1) AS r)"
+            ),
             &args,
         )
         .await?;
-    Ok(rows.into_iter().map(|row| (((row.source, row.subject), row.sequence), row.attempts)).collect())
+    Ok(rows.into_iter().map(|row| (((row.source.clone(), row.subject.clone()), row.sequence), row)).collect())
 }
 
-const COLUMNS: &str =
-    "p.source, p.subject, p.sequence, p.stream, p.envelope, p.state, p.attempts, p.errors, p.next_due, p.parked_at";
+/// The sequence of the first parked message of a line, if any, inside a transaction.
+///
+/// # Errors
+/// As the store answers.
+pub async fn first_of_line(tx: &mut Tx, (source, subject): &Line) -> Result<Option<i64>, StoreError> {
+    #[derive(FromRow)]
+    struct First {
+        sequence: Option<i64>,
+    }
+    let rows: Vec<First> = tx
+        .fetch(
+            "SELECT MIN(p.sequence) AS sequence FROM parked AS p, jsonb_each($1) AS r
+             WHERE p.source = r.value->>'source' AND p.subject = r.value->>'subject'",
+            &[json!({ "source": source, "subject": subject })],
+        )
+        .await?;
+    Ok(rows.into_iter().next().and_then(|row| row.sequence))
+}
 
 /// The first parked message of a line, if any.
 ///

@@ -1,7 +1,7 @@
 //! The inventory service: the catalogue, the stock, the reservations.
 //!
 //! It hears the saga's commands (`orderly.inventory.commands`: reserve, release,
-//! commit) and says what came of them and how the levels stand
+//! commit, return) and says what came of them and how the levels stand
 //! (`orderly.inventory`). Operators change products and stock by gRPC.
 //!
 //! The lesson here: a *reservation* is all lines or none and never oversells,
@@ -34,7 +34,10 @@ pub static SPEC: Spec = Spec {
     hears: &["orderly.inventory.commands"],
     timers: "orderly.inventory.timers",
     outlets: &[Outlet { source: "/inventory", stream: "orderly.inventory", table: "outbox", keeps: false }],
-    migrations: &[Migration { version: 1, name: "inventory", sql: include_str!("../migrations/0001_inventory.sql") }],
+    migrations: &[
+        Migration { version: 1, name: "inventory", sql: include_str!("../migrations/0001_inventory.sql") },
+        Migration { version: 2, name: "returns", sql: include_str!("../migrations/0002_returns.sql") },
+    ],
 };
 
 /// Everything the inventory service decides.
@@ -97,8 +100,12 @@ impl Service for Inventory {
             match input {
                 Input::Request { order_id, request } => {
                     orders.insert(order_id.as_str());
-                    if let Request::Reserve(lines) = request {
-                        skus.extend(lines.iter().map(|line| line.sku.clone()));
+                    match request {
+                        Request::Reserve(lines) | Request::Return { lines, .. } => {
+                            skus.extend(lines.iter().map(|line| line.sku.clone()));
+                        }
+                        // Their lines are the reservation's.
+                        Request::Release | Request::Commit => {}
                     }
                 }
                 Input::Upsert { sku, .. } | Input::Adjust { sku, .. } => {

@@ -2,7 +2,8 @@
 
 use contracts::common::Money;
 use contracts::inventory::{
-    Product, ProductUpserted, Shortage, StockCommitted, StockLevelChanged, StockReleased, StockReserved, StockShort,
+    Product, ProductUpserted, Shortage, StockCommitted, StockLevelChanged, StockReleased, StockReserved, StockReturned,
+    StockShort,
 };
 use platform::message::Outgoing;
 
@@ -18,6 +19,7 @@ pub(crate) fn answer(order_id: &str, event: &Event) -> Outgoing {
         Event::Reserved => Outgoing::new(EVENTS, order_id, order_id, &StockReserved {}),
         Event::Released => Outgoing::new(EVENTS, order_id, order_id, &StockReleased {}),
         Event::Committed => Outgoing::new(EVENTS, order_id, order_id, &StockCommitted {}),
+        Event::Returned { refund } => Outgoing::new(EVENTS, order_id, order_id, &StockReturned { refund: *refund }),
         Event::Short(shortages) => {
             let shortages = shortages
                 .iter()

@@ -7,7 +7,7 @@ use platform::store::{StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::domain::{Level, Line, Movement, MovementKind, Reservation};
+use crate::domain::{Level, Line, Movement, MovementKind, Reservation, Sale};
 
 /// A product as the catalogue has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -33,11 +33,19 @@ struct ReservationRow {
     order_id: String,
     state: String,
     lines: String,
+    returned: String,
     version: i64,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredLine {
+    sku: String,
+    quantity: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReturn {
+    refund: i32,
     sku: String,
     quantity: i64,
 }
@@ -125,7 +133,7 @@ pub(crate) async fn load(
         let args: Vec<_> = orders.iter().map(|id| json!({ "id": id })).collect();
         let rows: Vec<ReservationRow> = tx
             .fetch_for_update(
-                "SELECT order_id, state, lines, version FROM reservations
+                "SELECT order_id, state, lines, returned, version FROM reservations
                  WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY order_id",
                 &args,
             )
@@ -211,18 +219,19 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     .await?;
 
     let (new, changed) = rows(&batch.reservations, |order_id, reservation| {
-        let (state, lines) = columns(reservation);
-        json!({ "order_id": order_id, "state": state, "lines": lines })
+        let (state, lines, returned) = columns(reservation);
+        json!({ "order_id": order_id, "state": state, "lines": lines, "returned": returned })
     });
     tx.execute_each(
-        "INSERT INTO reservations (order_id, state, lines, version)
-         SELECT r.value->>'order_id', r.value->>'state', r.value->>'lines', 1 FROM jsonb_each($1) AS r",
+        "INSERT INTO reservations (order_id, state, lines, returned, version)
+         SELECT r.value->>'order_id', r.value->>'state', r.value->>'lines', r.value->>'returned', 1
+         FROM jsonb_each($1) AS r",
         &new,
     )
     .await?;
     tx.execute_each(
         "UPDATE reservations SET state = r.value->>'state', lines = r.value->>'lines',
-                version = reservations.version + 1
+                returned = r.value->>'returned', version = reservations.version + 1
          FROM jsonb_each($1) AS r
          WHERE reservations.order_id = r.value->>'order_id'
            AND reservations.version = CAST(r.value->>'version' AS BIGINT)",
@@ -274,34 +283,59 @@ const fn kind(kind: MovementKind) -> &'static str {
         MovementKind::Reserved => "RESERVED",
         MovementKind::Released => "RELEASED",
         MovementKind::Committed => "COMMITTED",
+        MovementKind::Returned => "RETURNED",
     }
 }
 
-fn columns(reservation: &Reservation) -> (&'static str, String) {
-    let text = |lines: &[Line]| {
-        let stored: Vec<_> =
-            lines.iter().map(|line| StoredLine { sku: line.sku.clone(), quantity: line.quantity }).collect();
-        serde_json::to_string(&stored).unwrap_or_default()
-    };
+/// State, lines, and what of them was returned.
+fn columns(reservation: &Reservation) -> (&'static str, String, String) {
+    let none = || "[]".to_owned();
     match reservation {
-        Reservation::Open(lines) => ("OPEN", text(lines)),
-        Reservation::Committed(lines) => ("COMMITTED", text(lines)),
-        Reservation::Released => ("RELEASED", "[]".to_owned()),
-        Reservation::Refused => ("REFUSED", "[]".to_owned()),
+        Reservation::Open(lines) => ("OPEN", stored_lines(lines), none()),
+        Reservation::Committed(sale) => ("COMMITTED", stored_lines(&sale.lines), stored_returns(sale)),
+        Reservation::Released => ("RELEASED", none(), none()),
+        Reservation::Refused => ("REFUSED", none(), none()),
     }
+}
+
+fn stored_lines(lines: &[Line]) -> String {
+    let stored: Vec<_> =
+        lines.iter().map(|line| StoredLine { sku: line.sku.clone(), quantity: line.quantity }).collect();
+    json!(stored).to_string()
+}
+
+fn stored_returns(sale: &Sale) -> String {
+    let stored: Vec<_> = sale
+        .returns
+        .iter()
+        .flat_map(|(refund, lines)| lines.iter().map(|line| (*refund, line)))
+        .map(|(refund, line)| StoredReturn { refund, sku: line.sku.clone(), quantity: line.quantity })
+        .collect();
+    json!(stored).to_string()
 }
 
 fn reservation(row: &ReservationRow) -> Result<Reservation, StoreError> {
-    let lines = || -> Result<Vec<Line>, StoreError> {
-        let stored: Vec<StoredLine> = serde_json::from_str(&row.lines)
-            .map_err(|error| StoreError::Refused(format!("lines of reservation {}: {error}", row.order_id)))?;
-        Ok(stored.into_iter().map(|line| Line { sku: line.sku, quantity: line.quantity }).collect())
-    };
     match row.state.as_str() {
-        "OPEN" => Ok(Reservation::Open(lines()?)),
-        "COMMITTED" => Ok(Reservation::Committed(lines()?)),
+        "OPEN" => Ok(Reservation::Open(lines(row)?)),
+        "COMMITTED" => Ok(Reservation::Committed(Sale { lines: lines(row)?, returns: returns(row)? })),
         "RELEASED" => Ok(Reservation::Released),
         "REFUSED" => Ok(Reservation::Refused),
         other => Err(StoreError::Refused(format!("reservation {} is {other:?}", row.order_id))),
     }
+}
+
+fn lines(row: &ReservationRow) -> Result<Vec<Line>, StoreError> {
+    let stored: Vec<StoredLine> = serde_json::from_str(&row.lines)
+        .map_err(|error| StoreError::Refused(format!("lines of reservation {}: {error}", row.order_id)))?;
+    Ok(stored.into_iter().map(|line| Line { sku: line.sku, quantity: line.quantity }).collect())
+}
+
+fn returns(row: &ReservationRow) -> Result<BTreeMap<i32, Vec<Line>>, StoreError> {
+    let stored: Vec<StoredReturn> = serde_json::from_str(&row.returned)
+        .map_err(|error| StoreError::Refused(format!("returns of reservation {}: {error}", row.order_id)))?;
+    let mut returns: BTreeMap<i32, Vec<Line>> = BTreeMap::new();
+    for StoredReturn { refund, sku, quantity } in stored {
+        returns.entry(refund).or_default().push(Line { sku, quantity });
+    }
+    Ok(returns)
 }

@@ -2,53 +2,119 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use platform::bus::Timer;
 use platform::clock::Millis;
-use platform::store::{StoreError, Tx};
+use platform::store::{Db, StoreError, Tx};
 use serde_json::{Value, json};
 
-use crate::texts::Subject;
+use crate::REMINDER;
+use crate::domain::{Order, Standing};
+use crate::topic::{MailPreference, Topic};
 
 /// A message to a customer.
 #[derive(Debug, Clone)]
 pub(crate) struct Notification {
-    /// The id of the event that it tells of.
+    /// The id of the event that it tells of; a reminder's is made from its order's.
     pub(crate) notification_id: String,
     pub(crate) customer_id: String,
     pub(crate) order_id: String,
-    pub(crate) kind: String,
+    pub(crate) topic: Topic,
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) at: Millis,
 }
 
+/// A stored message that is to go out by mail.
+#[derive(Debug, Clone)]
+pub(crate) struct Mailing {
+    pub(crate) topic: Topic,
+    pub(crate) fate: Option<Fate>,
+    changed: bool,
+}
+
+/// How a mailing has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// A mail server took it, Unix milliseconds.
+    Mailed(Millis),
+    /// It was not mailed and will not be: why.
+    NotMailed(String),
+}
+
+/// Which rows a batch touches.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) orders: BTreeSet<&'a str>,
+    /// Those of the orders come on top.
+    pub(crate) customers: BTreeSet<&'a str>,
+    /// Ids of messages that are being mailed.
+    pub(crate) mailings: BTreeSet<&'a str>,
+}
+
 /// What one batch touches.
 #[derive(Debug, Default)]
 pub struct Batch {
-    subjects: BTreeMap<String, Subject>,
-    learned: BTreeSet<String>,
+    orders: BTreeMap<String, Slot>,
+    preferences: BTreeMap<String, MailPreference>,
+    /// Customers whose preference this batch has changed.
+    preferred: BTreeSet<String>,
     notifications: Vec<Notification>,
+    mailings: BTreeMap<String, Mailing>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    order: Order,
+    /// As loaded; 0: not stored yet.
+    version: i64,
+    changed: bool,
 }
 
 impl Batch {
-    pub(crate) fn subject(&self, order_id: &str) -> Option<&Subject> {
-        self.subjects.get(order_id)
+    pub(crate) fn order(&self, id: &str) -> Option<&Order> {
+        self.orders.get(id).map(|slot| &slot.order)
     }
 
-    /// What an order is about never changes, so the first word stands.
-    pub(crate) fn learn(&mut self, order_id: &str, subject: &Subject) {
-        if !self.subjects.contains_key(order_id) {
-            self.subjects.insert(order_id.to_owned(), subject.clone());
-            self.learned.insert(order_id.to_owned());
+    pub(crate) fn set_order(&mut self, id: &str, order: Order) {
+        match self.orders.get_mut(id) {
+            Some(slot) => {
+                slot.changed |= slot.order != order;
+                slot.order = order;
+            }
+            None => {
+                self.orders.insert(id.to_owned(), Slot { order, version: 0, changed: true });
+            }
         }
+    }
+
+    /// Who has never said gets all.
+    pub(crate) fn preference(&self, customer_id: &str) -> MailPreference {
+        self.preferences.get(customer_id).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_preference(&mut self, customer_id: &str, mail: MailPreference) {
+        self.preferences.insert(customer_id.to_owned(), mail);
+        self.preferred.insert(customer_id.to_owned());
     }
 
     pub(crate) fn keep(&mut self, notification: Notification) {
         self.notifications.push(notification);
     }
+
+    pub(crate) fn mailing(&self, notification_id: &str) -> Option<&Mailing> {
+        self.mailings.get(notification_id)
+    }
+
+    pub(crate) fn settle(&mut self, notification_id: &str, fate: Fate) {
+        if let Some(mailing) = self.mailings.get_mut(notification_id) {
+            mailing.fate = Some(fate);
+            mailing.changed = true;
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
-struct SubjectRow {
+struct OrderRow {
     order_id: String,
     customer_id: String,
     email: String,
@@ -56,86 +122,223 @@ struct SubjectRow {
     total: i64,
     currency: String,
     pay_before: i64,
-    card_offered: i64,
+    standing: String,
+    paying: i64,
+    remind_at: Option<i64>,
+    refunded: i64,
+    version: i64,
 }
 
-/// Loads what is known of the orders. Nothing of it is ever changed, so nothing
-/// is locked.
-pub(crate) async fn load(tx: &mut Tx, orders: impl Iterator<Item = &str>) -> Result<Batch, StoreError> {
+#[derive(sqlx::FromRow)]
+struct PreferenceRow {
+    customer_id: String,
+    mail: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct MailingRow {
+    notification_id: String,
+    topic: String,
+    mailed_at: Option<i64>,
+    mail_error: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ReminderRow {
+    order_id: String,
+    remind_at: i64,
+}
+
+/// Loads orders and mailings, locked in key order, and preferences (if
+/// `with_preferences`), which are only looked at.
+pub(crate) async fn load(tx: &mut Tx, wanted: &Wanted<'_>, with_preferences: bool) -> Result<Batch, StoreError> {
     let mut batch = Batch::default();
-    let orders: BTreeSet<&str> = orders.collect();
-    if orders.is_empty() {
-        return Ok(batch);
+    if !wanted.orders.is_empty() {
+        let rows: Vec<OrderRow> = tx
+            .fetch_for_update(
+                "SELECT order_id, customer_id, email, goods, total, currency, pay_before, standing, paying, remind_at,
+                        refunded, version
+                 FROM orders WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY order_id",
+                &ids(&wanted.orders),
+            )
+            .await?;
+        for row in rows {
+            let (id, version) = (row.order_id.clone(), row.version);
+            batch.orders.insert(id, Slot { order: order(row)?, version, changed: false });
+        }
     }
-    let args: Vec<Value> = orders.iter().map(|id| json!({ "id": id })).collect();
-    let rows: Vec<SubjectRow> = tx
-        .fetch(
-            "SELECT order_id, customer_id, email, goods, total, currency, pay_before, card_offered
-             FROM order_customers WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)",
-            &args,
-        )
-        .await?;
-    for row in rows {
-        let subject = Subject {
-            customer_id: row.customer_id,
-            email: row.email,
-            goods: row.goods,
-            total: row.total,
-            currency: row.currency,
-            pay_before: row.pay_before,
-            card_offered: row.card_offered != 0,
-        };
-        batch.subjects.insert(row.order_id, subject);
+    if !wanted.mailings.is_empty() {
+        let rows: Vec<MailingRow> = tx
+            .fetch_for_update(
+                "SELECT notification_id, topic, mailed_at, mail_error FROM notifications
+                 WHERE notification_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY notification_id",
+                &ids(&wanted.mailings),
+            )
+            .await?;
+        for row in rows {
+            let topic = Topic::of(&row.topic).ok_or_else(|| nonsense("topic of a message", &row.topic))?;
+            let fate = row.mailed_at.map(Fate::Mailed).or(row.mail_error.map(Fate::NotMailed));
+            batch.mailings.insert(row.notification_id, Mailing { topic, fate, changed: false });
+        }
+    }
+    if with_preferences {
+        let of_orders = batch.orders.values().map(|slot| slot.order.customer_id.as_str());
+        let customers: BTreeSet<&str> = wanted.customers.iter().copied().chain(of_orders).collect();
+        if !customers.is_empty() {
+            let rows: Vec<PreferenceRow> = tx.fetch(PREFERENCES, &ids(&customers)).await?;
+            for row in rows {
+                batch.preferences.insert(row.customer_id, mail_preference(&row.mail)?);
+            }
+        }
     }
     Ok(batch)
 }
 
-/// Adds what the batch learned and wrote.
-pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
-    let learned: Vec<Value> = batch
-        .learned
-        .iter()
-        .filter_map(|order_id| {
-            let subject = batch.subjects.get(order_id)?;
-            Some(json!({
-                "order_id": order_id, "customer_id": subject.customer_id, "email": subject.email,
-                "goods": subject.goods, "total": subject.total, "currency": subject.currency,
-                "pay_before": subject.pay_before, "card_offered": i64::from(subject.card_offered),
-            }))
-        })
-        .collect();
-    if !learned.is_empty() {
-        tx.execute(
-            "INSERT INTO order_customers (order_id, customer_id, email, goods, total, currency, pay_before,
-                                          card_offered)
-             SELECT r.value->>'order_id', r.value->>'customer_id', r.value->>'email', r.value->>'goods',
-                    CAST(r.value->>'total' AS BIGINT), r.value->>'currency', CAST(r.value->>'pay_before' AS BIGINT),
-                    CAST(r.value->>'card_offered' AS BIGINT)
-             FROM jsonb_each($1) AS r",
-            &learned,
+const PREFERENCES: &str = "SELECT customer_id, mail FROM preferences
+                           WHERE customer_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)";
+
+/// A customer's preference.
+pub(crate) async fn preference(db: &Db, customer_id: &str) -> Result<MailPreference, StoreError> {
+    let rows: Vec<PreferenceRow> = db.read(PREFERENCES, &[json!({ "id": customer_id })]).await?;
+    rows.first().map_or(Ok(MailPreference::default()), |row| mail_preference(&row.mail))
+}
+
+/// The timers that stand in the rows, due before `before`.
+pub(crate) async fn timers(db: &Db, before: Millis) -> Result<Vec<Timer>, StoreError> {
+    let rows: Vec<ReminderRow> = db
+        .read(
+            "SELECT o.order_id, o.remind_at FROM orders AS o, jsonb_each($1) AS r
+             WHERE o.remind_at IS NOT NULL AND o.remind_at < CAST(r.value->>'before' AS BIGINT)",
+            &[json!({ "before": before })],
         )
         .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Timer { subject: row.order_id, kind: REMINDER.to_owned(), attempt: 0, due: row.remind_at })
+        .collect())
+}
+
+/// Saves what changed. A changed order tests the version it was loaded with, and a
+/// mailing that it had not ended yet.
+pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), StoreError> {
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for (id, slot) in batch.orders.iter().filter(|(_, slot)| slot.changed) {
+        if slot.version == 0 { &mut new } else { &mut changed }.push(columns(id, slot));
     }
-    let notifications: Vec<Value> = batch
-        .notifications
+    tx.execute_each(
+        "INSERT INTO orders (order_id, customer_id, email, goods, total, currency, pay_before, standing, paying,
+                             remind_at, refunded, version)
+         SELECT r.value->>'order_id', r.value->>'customer_id', r.value->>'email', r.value->>'goods',
+                CAST(r.value->>'total' AS BIGINT), r.value->>'currency', CAST(r.value->>'pay_before' AS BIGINT),
+                r.value->>'standing', CAST(r.value->>'paying' AS BIGINT), CAST(r.value->>'remind_at' AS BIGINT),
+                CAST(r.value->>'refunded' AS BIGINT), 1
+         FROM jsonb_each($1) AS r",
+        &new,
+    )
+    .await?;
+    // What an order is about never changes.
+    tx.execute_each(
+        "UPDATE orders SET standing = r.value->>'standing', paying = CAST(r.value->>'paying' AS BIGINT),
+                remind_at = CAST(r.value->>'remind_at' AS BIGINT), refunded = CAST(r.value->>'refunded' AS BIGINT),
+                version = orders.version + 1
+         FROM jsonb_each($1) AS r
+         WHERE orders.order_id = r.value->>'order_id' AND orders.version = CAST(r.value->>'version' AS BIGINT)",
+        &changed,
+    )
+    .await?;
+    tx.execute_each(
+        "INSERT INTO notifications (notification_id, customer_id, order_id, topic, title, body, at)
+         SELECT r.value->>'id', r.value->>'customer_id', r.value->>'order_id', r.value->>'topic',
+                r.value->>'title', r.value->>'body', CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r",
+        &batch.notifications.iter().map(row).collect::<Vec<_>>(),
+    )
+    .await?;
+    tx.execute_each(
+        "UPDATE notifications SET mailed_at = CAST(r.value->>'mailed_at' AS BIGINT), mail_error = r.value->>'error'
+         FROM jsonb_each($1) AS r
+         WHERE notifications.notification_id = r.value->>'id' AND notifications.mailed_at IS NULL
+           AND notifications.mail_error IS NULL",
+        &batch.mailings.iter().filter(|(_, mailing)| mailing.changed).filter_map(fate).collect::<Vec<_>>(),
+    )
+    .await?;
+    let preferred: Vec<Value> = batch
+        .preferred
         .iter()
-        .map(|notification| {
-            json!({
-                "id": notification.notification_id, "customer_id": notification.customer_id,
-                "order_id": notification.order_id, "kind": notification.kind, "title": notification.title,
-                "body": notification.body, "at": notification.at,
-            })
-        })
+        .map(|customer_id| json!({ "id": customer_id, "mail": batch.preference(customer_id).as_str(), "at": now }))
         .collect();
-    if !notifications.is_empty() {
-        tx.execute(
-            "INSERT INTO notifications (notification_id, customer_id, order_id, kind, title, body, at)
-             SELECT r.value->>'id', r.value->>'customer_id', r.value->>'order_id', r.value->>'kind',
-                    r.value->>'title', r.value->>'body', CAST(r.value->>'at' AS BIGINT)
-             FROM jsonb_each($1) AS r",
-            &notifications,
-        )
-        .await?;
+    // Whoever speaks last is right, whatever was there before.
+    tx.execute_each(
+        "INSERT INTO preferences (customer_id, mail, changed_at)
+         SELECT r.value->>'id', r.value->>'mail', CAST(r.value->>'at' AS BIGINT) FROM jsonb_each($1) AS r WHERE true
+         ON CONFLICT (customer_id) DO UPDATE SET mail = excluded.mail, changed_at = excluded.changed_at",
+        &preferred,
+    )
+    .await
+}
+
+fn ids(ids: &BTreeSet<&str>) -> Vec<Value> {
+    ids.iter().map(|id| json!({ "id": id })).collect()
+}
+
+fn columns(id: &str, slot: &Slot) -> Value {
+    let order = &slot.order;
+    json!({
+        "order_id": id, "customer_id": order.customer_id, "email": order.email, "goods": order.goods,
+        "total": order.total, "currency": order.currency, "pay_before": order.pay_before,
+        "standing": standing_name(order.standing), "paying": i64::from(order.paying), "remind_at": order.remind_at,
+        "refunded": order.refunded, "version": slot.version,
+    })
+}
+
+fn row(notification: &Notification) -> Value {
+    json!({
+        "id": notification.notification_id, "customer_id": notification.customer_id,
+        "order_id": notification.order_id, "topic": notification.topic.as_str(), "title": notification.title,
+        "body": notification.body, "at": notification.at,
+    })
+}
+
+fn fate((id, mailing): (&String, &Mailing)) -> Option<Value> {
+    Some(match mailing.fate.as_ref()? {
+        Fate::Mailed(at) => json!({ "id": id, "mailed_at": at, "error": null }),
+        Fate::NotMailed(reason) => json!({ "id": id, "mailed_at": null, "error": reason }),
+    })
+}
+
+fn order(row: OrderRow) -> Result<Order, StoreError> {
+    Ok(Order {
+        customer_id: row.customer_id,
+        email: row.email,
+        goods: row.goods,
+        total: row.total,
+        currency: row.currency,
+        pay_before: row.pay_before,
+        standing: standing(&row.standing)?,
+        paying: row.paying != 0,
+        remind_at: row.remind_at,
+        refunded: row.refunded,
+    })
+}
+
+fn standing(name: &str) -> Result<Standing, StoreError> {
+    let all = [Standing::Waiting, Standing::Paid, Standing::CallingOff, Standing::Ended];
+    all.into_iter().find(|standing| standing_name(*standing) == name).ok_or_else(|| nonsense("standing", name))
+}
+
+const fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Waiting => "WAITING",
+        Standing::Paid => "PAID",
+        Standing::CallingOff => "CALLING_OFF",
+        Standing::Ended => "ENDED",
     }
-    Ok(())
+}
+
+fn mail_preference(name: &str) -> Result<MailPreference, StoreError> {
+    MailPreference::of(name).ok_or_else(|| nonsense("preference", name))
+}
+
+fn nonsense(what: &str, text: &str) -> StoreError {
+    StoreError::Refused(format!("{text:?} is no {what}"))
 }

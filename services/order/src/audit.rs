@@ -2,42 +2,18 @@
 
 use platform::audit::Finding;
 use platform::clock::Millis;
-use platform::store::{StoreError, Tx};
+use platform::store::{Row as StoredRow, StoreError, Tx};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::domain::{Order, Status};
 use crate::{event_store, store};
 
-/// How long past its deadline an order may still wait, ms: the delay queue is
-/// late by milliseconds, a restart by seconds.
+/// How long past its due time an order may still wait, ms: the delay queue is late
+/// by milliseconds, a restart by seconds.
 const GRACE: Millis = 10_000;
-/// Orders folded at a time.
+/// Orders looked at at a time.
 const CHUNK: usize = 1_000;
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    aggregate: String,
-    // What is found by, beside the whole: timers are rebuilt from these.
-    version: i64,
-    status: String,
-    pay_before: Option<i64>,
-    step_due: Option<i64>,
-}
-
-impl Row {
-    /// Whether the columns say what the aggregate says.
-    fn is_found_by(&self, order: &Order) -> bool {
-        json!([self.version, self.status, self.pay_before, self.step_due])
-            == json!([order.version, order.status, order.pay_before, order.step_due])
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct EventRow {
-    subject: String,
-    envelope: String,
-}
 
 /// An order as the rules across stores look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,84 +26,195 @@ pub struct Standing {
     pub version: i64,
     /// Whether its money was taken, as far as the order knows.
     pub captured: bool,
+    /// What of it was given back, minor units, as far as the order knows.
+    pub refunded: i64,
+    /// Whether its goods have left the stock, as far as the order knows.
+    pub stock_committed: bool,
+    /// What it costs, minor units.
+    pub total: i64,
 }
 
 /// Checks the store's own rules in the transaction's snapshot, folding every order
-/// from its events again, and tells how the orders stand.
+/// from its events again.
 ///
 /// # Errors
 /// As the store answers.
-pub async fn audit(tx: &mut Tx, now: Millis) -> Result<(Vec<Finding>, Vec<Standing>), StoreError> {
-    let mut standings = Vec::new();
-    let (mut folds, mut overdue) = (Vec::new(), Vec::new());
+pub async fn audit(tx: &mut Tx, now: Millis) -> Result<Vec<Finding>, StoreError> {
+    let (mut checked, mut folds, mut overdue) = (0, Vec::new(), Vec::new());
     let mut after = String::new();
     loop {
-        let rows: Vec<Row> = tx
-            .fetch(
-                format!(
-                    "SELECT o.id, o.aggregate, o.version, o.status, o.pay_before, o.step_due
-                     FROM orders AS o, jsonb_each($1) AS r
-                     WHERE o.id > r.value->>'after' ORDER BY o.id LIMIT {CHUNK}"
-                ),
-                &[json!({ "after": after })],
-            )
-            .await?;
-        let Some(last) = rows.last() else { break };
-        let events: Vec<EventRow> = tx
-            .fetch(
-                "SELECT e.subject, e.envelope FROM order_events AS e, jsonb_each($1) AS r
-                 WHERE e.subject > r.value->>'after' AND e.subject <= r.value->>'last'
-                 ORDER BY e.subject, e.sequence",
-                &[json!({ "after": after, "last": last.id })],
-            )
-            .await?;
-        after.clone_from(&last.id);
+        let rows: Vec<Row> =
+            chunk(tx, &after, "o.id, o.aggregate, o.version, o.status, o.pay_before, o.step_due, o.fulfil_at").await?;
+        // Behind the last row there may be events of an order without one.
+        let last = rows.last().map(|row| row.id.clone());
+        let events = events(tx, &after, last.as_deref()).await?;
         let mut events = events.iter().peekable();
         for row in &rows {
+            checked += 1;
             let mut envelopes = Vec::new();
             while let Some(event) = events.next_if(|event| event.subject <= row.id) {
                 if event.subject == row.id {
                     envelopes.push(event.envelope.as_str());
                 } else {
-                    folds.push(format!("{}: has events and no row", event.subject));
+                    folds.push(without_row(&event.subject));
                 }
             }
-            let order = store::aggregate(&row.id, &row.aggregate)?;
-            match event_store::fold(envelopes.into_iter()) {
-                Ok(Some(folded)) if folded == order => {}
-                Ok(folded) => folds.push(format!(
-                    "{}: the row says {:?} at version {}, the events {}",
-                    row.id,
-                    order.status,
-                    order.version,
-                    folded.map_or_else(
-                        || "nothing".to_owned(),
-                        |order| format!("{:?} at version {}", order.status, order.version)
-                    ),
-                )),
-                Err(malformed) => folds.push(format!("{}: {malformed}", row.id)),
+            match store::aggregate(&row.id, &row.aggregate) {
+                Ok(order) => {
+                    folds.extend(unlike_its_events(row, &order, &envelopes));
+                    overdue.extend(late(&row.id, &order, now));
+                }
+                Err(error) => folds.push(error.to_string()),
             }
-            if !row.is_found_by(&order) {
-                folds.push(format!("{}: is found as {} at version {}", row.id, row.status, row.version));
-            }
-            overdue.extend(late(&row.id, &order, now));
-            standings.push(Standing {
-                id: row.id.clone(),
-                status: order.status,
-                version: order.version,
-                captured: order.captured,
-            });
+        }
+        folds.extend(events.map(|event| without_row(&event.subject)));
+        match last {
+            Some(last) => after = last,
+            None => break,
         }
     }
-    let checked = i64::try_from(standings.len()).unwrap_or(i64::MAX);
-    let findings = vec![
+    folds.dedup();
+    Ok(vec![
         Finding { rule: "the order row = the fold of its events", checked, breaches: folds },
         Finding { rule: "no order waits past its deadline", checked, breaches: overdue },
-    ];
-    Ok((findings, standings))
+    ])
 }
 
-fn late(id: &str, order: &Order, now: Millis) -> Option<String> {
-    let by = now - order.pay_before?;
-    (by > GRACE).then(|| format!("{id}: {:?}, {by} ms past its deadline", order.status))
+/// How every order stands, in the order of their ids. Reads the rows and believes
+/// them: that they are the fold of their events is [`audit`]'s to say.
+///
+/// # Errors
+/// As the store answers, or a row that does not read as an order.
+pub async fn standings(tx: &mut Tx) -> Result<Vec<Standing>, StoreError> {
+    let mut standings: Vec<Standing> = Vec::new();
+    loop {
+        let after = standings.last().map_or("", |standing| standing.id.as_str()).to_owned();
+        let rows: Vec<ShortRow> = chunk(tx, &after, "o.id, o.aggregate").await?;
+        if rows.is_empty() {
+            return Ok(standings);
+        }
+        for row in rows {
+            let short: Short = serde_json::from_str(&row.aggregate)
+                .map_err(|error| StoreError::Refused(format!("row of order {}: {error}", row.id)))?;
+            let Short { status, version, captured, refunded, stock_committed, placed } = short;
+            let total = placed.total;
+            standings.push(Standing { id: row.id, status, version, captured, refunded, stock_committed, total });
+        }
+    }
+}
+
+/// The next rows behind the id `after`.
+async fn chunk<T: StoredRow>(tx: &mut Tx, after: &str, columns: &str) -> Result<Vec<T>, StoreError> {
+    tx.fetch(
+        format!(
+            "SELECT {columns} FROM orders AS o, jsonb_each($1) AS r
+             WHERE o.id > r.value->>'after' ORDER BY o.id LIMIT {CHUNK}"
+        ),
+        &[json!({ "after": after })],
+    )
+    .await
+}
+
+/// The events of the orders behind `after`, up to `last` or to the end.
+async fn events(tx: &mut Tx, after: &str, last: Option<&str>) -> Result<Vec<EventRow>, StoreError> {
+    let up_to = if last.is_some() { "AND e.subject <= r.value->>'last'" } else { "" };
+    tx.fetch(
+        format!(
+            "SELECT e.subject, e.envelope FROM order_events AS e, jsonb_each($1) AS r
+             WHERE e.subject > r.value->>'after' {up_to} ORDER BY e.subject, e.sequence"
+        ),
+        &[json!({ "after": after, "last": last })],
+    )
+    .await
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    aggregate: String,
+    // What is found by, beside the whole: timers are rebuilt from these.
+    version: i64,
+    status: String,
+    pay_before: Option<i64>,
+    step_due: Option<i64>,
+    fulfil_at: Option<i64>,
+}
+
+#[derive(sqlx::FromRow)]
+struct EventRow {
+    subject: String,
+    envelope: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct ShortRow {
+    id: String,
+    aggregate: String,
+}
+
+/// The part of an order that the rules across stores need.
+#[derive(Deserialize)]
+struct Short {
+    status: Status,
+    version: i64,
+    captured: bool,
+    #[serde(default)]
+    refunded: i64,
+    #[serde(default)]
+    stock_committed: bool,
+    placed: ShortPlaced,
+}
+
+#[derive(Deserialize)]
+struct ShortPlaced {
+    total: i64,
+}
+
+impl Row {
+    /// Whether the columns say what the aggregate says.
+    fn is_found_by(&self, order: &Order) -> bool {
+        json!([self.version, self.status, self.pay_before, self.step_due, self.fulfil_at])
+            == json!([order.version, order.status, order.pay_before, order.step_due, order.fulfil_at])
+    }
+}
+
+fn without_row(id: &str) -> String {
+    format!("{id}: has events and no row")
+}
+
+/// In which way a row is not what its events make.
+fn unlike_its_events(row: &Row, order: &Order, envelopes: &[&str]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    match event_store::fold(envelopes.iter().copied()) {
+        Ok(Some(folded)) if folded == *order => {}
+        Ok(folded) => breaches.push(format!(
+            "{}: the row says {:?} at version {}, the events {}",
+            row.id,
+            order.status,
+            order.version,
+            folded.map_or_else(
+                || "nothing".to_owned(),
+                |order| format!("{:?} at version {}", order.status, order.version)
+            ),
+        )),
+        Err(malformed) => breaches.push(format!("{}: {malformed}", row.id)),
+    }
+    if !row.is_found_by(order) {
+        breaches.push(format!("{}: is found as {} at version {}", row.id, row.status, row.version));
+    }
+    breaches
+}
+
+/// What an order has waited for too long: its payment, a step, its next stage.
+fn late(id: &str, order: &Order, now: Millis) -> Vec<String> {
+    let planned = [
+        ("the deadline of its payment", order.pay_before),
+        ("the deadline of its step", order.step_due),
+        ("its next stage", order.fulfil_at),
+    ];
+    let waited = planned.into_iter().filter_map(|(what, due)| Some((what, now - due?)));
+    waited
+        .filter(|(_, by)| *by > GRACE)
+        .map(|(what, by)| format!("{id}: {:?}, {by} ms past {what}", order.status))
+        .collect()
 }

@@ -1,15 +1,17 @@
 //! What the order service hears: the answers of inventory and payment, and
 //! inventory's prices.
 
-use contracts::inventory::{ProductUpserted, StockShort};
-use contracts::payment::{PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided};
+use contracts::inventory::{ProductUpserted, StockReturned, StockShort};
+use contracts::payment::{
+    PaymentAuthorised, PaymentCaptureRefused, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
+};
 use platform::bus::Timer;
 use platform::message::{Envelope, Malformed};
 use platform::service::Heard;
 
 use crate::domain::{self, Input as OrderInput};
 use crate::pricing::Price;
-use crate::{DEADLINE, Input, STEP};
+use crate::{DEADLINE, FULFILMENT, Input, STEP};
 
 /// Translates a message heard on `orderly.inventory` or `orderly.payment`.
 pub(crate) fn hear(message: &Envelope) -> Result<Heard<Input>, Malformed> {
@@ -19,10 +21,13 @@ pub(crate) fn hear(message: &Envelope) -> Result<Heard<Input>, Malformed> {
         "orderly.inventory.v1.StockShort" => on_stock_short(&message.payload()?),
         "orderly.inventory.v1.StockReleased" => OrderInput::StockReleased,
         "orderly.inventory.v1.StockCommitted" => OrderInput::StockCommitted,
+        "orderly.inventory.v1.StockReturned" => on_stock_returned(&message.payload()?),
         "orderly.payment.v1.PaymentAuthorised" => on_payment_authorised(message.payload()?),
         "orderly.payment.v1.PaymentDeclined" => on_payment_declined(message.payload()?),
         "orderly.payment.v1.PaymentCaptured" => on_payment_captured(&message.payload()?),
+        "orderly.payment.v1.PaymentCaptureRefused" => on_payment_capture_refused(message.payload()?),
         "orderly.payment.v1.PaymentVoided" => on_payment_voided(&message.payload()?),
+        "orderly.payment.v1.PaymentRefunded" => on_payment_refunded(&message.payload()?),
         _ => return Ok(Heard::Ignored),
     };
     Ok(Heard::Input(Input::Order { id: message.subject.clone(), input }))
@@ -33,6 +38,7 @@ pub(crate) fn wake(timer: &Timer) -> Option<Input> {
     let input = match timer.kind.as_str() {
         DEADLINE => OrderInput::DeadlinePassed { due: timer.due },
         STEP => OrderInput::StepOverdue { due: timer.due },
+        FULFILMENT => OrderInput::FulfilmentDue { due: timer.due },
         _ => return None,
     };
     Some(Input::Order { id: timer.subject.clone(), input })
@@ -55,6 +61,10 @@ fn on_stock_short(event: &StockShort) -> domain::Input {
     OrderInput::StockShort { reason: format!("out of stock ({})", shortages.join("; ")) }
 }
 
+const fn on_stock_returned(event: &StockReturned) -> domain::Input {
+    OrderInput::StockReturned { refund: event.refund }
+}
+
 fn on_payment_authorised(event: PaymentAuthorised) -> domain::Input {
     OrderInput::PaymentAuthorised { attempt: event.attempt, authorisation_id: event.authorisation_id }
 }
@@ -67,6 +77,14 @@ const fn on_payment_captured(event: &PaymentCaptured) -> domain::Input {
     OrderInput::PaymentCaptured { attempt: event.attempt }
 }
 
+fn on_payment_capture_refused(event: PaymentCaptureRefused) -> domain::Input {
+    OrderInput::PaymentCaptureRefused { attempt: event.attempt, reason: event.reason }
+}
+
 const fn on_payment_voided(event: &PaymentVoided) -> domain::Input {
     OrderInput::PaymentVoided { attempt: event.attempt }
+}
+
+const fn on_payment_refunded(event: &PaymentRefunded) -> domain::Input {
+    OrderInput::PaymentRefunded { refund: event.refund }
 }

@@ -1,31 +1,41 @@
-//! The order aggregate: what an order is, and how its events make it.
+//! The order aggregate: what an order is. Its events make it, nothing else does.
 //!
-//! The order is event-sourced. [`decide()`] turns an input into events; [`evolve`]
+//! The order is event-sourced. [`decide()`] turns an input into events; [`evolve()`]
 //! folds an event into the order. Nothing else changes an order, so the row in
 //! the store is the fold of its events, and can be checked against them.
 //!
 //! ```text
-//!  PLACED ── stock reserved ─► AWAITING_PAYMENT ── authorised ─► PAID ── captured, stock committed ─► CONFIRMED
-//!    │  │                        │          │
-//!    │  └────── deadline ────────┴─► EXPIRED└ declined: stays, three tries
-//!    └─ stock short ─► REJECTED
+//!          reserved            authorised     captured, committed
+//!  PLACED ─────────► AWAITING ───────────► PAID ───────────────► CONFIRMED ──► SHIPPED ──► DELIVERED
+//!   │                _PAYMENT               │ │                       │                        │
+//!   ├ short ─► REJECTED │ │ ▲ declined:     │ └ called off ─┐         │ called off             │ returned
+//!   │                   │ └─┘ three tries   │               │         │                        │
+//!   ├ deadline ─────────┼─► EXPIRED         │ capture       └──► REFUNDED ◄────────────────────┘
+//!   └ called off ───────┴─► CANCELLED ◄─────┘ refused
 //! ```
 //!
-//! SHIPPED, DELIVERED, CANCELLED and REFUNDED have their names here already; the
-//! roads to them start at CONFIRMED (ship), AWAITING_PAYMENT (cancel) and
-//! DELIVERED (return).
+//! What goes back goes back in one way: a [`Refund`] is opened, the money goes
+//! first, the goods follow it to the shelf, and the refund is closed. An order has
+//! at most one open at a time and keeps its status meanwhile; only when the last
+//! piece is back does it become REFUNDED.
 
 mod decide;
 mod event;
+mod evolve;
+mod input;
+mod refusal;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use decide::{Input, Refusal, decide};
+pub use decide::decide;
 pub use event::{Event, Step};
+pub use evolve::evolve;
+pub use input::Input;
+pub use refusal::Refusal;
 
 /// Unix milliseconds, UTC.
 pub type Millis = i64;
@@ -38,8 +48,25 @@ pub const AUTHORISE_WITHIN: Millis = 60_000;
 /// ms; doubled by every retry.
 pub const SETTLE_WITHIN: Millis = 60_000;
 
+/// The shop's times, ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// From placing to the deadline of the payment.
+    pub payment_window: Millis,
+    /// From confirming to shipping.
+    pub ship_after: Millis,
+    /// From shipping to delivery.
+    pub deliver_after: Millis,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { payment_window: 15 * 60_000, ship_after: 60_000, deliver_after: 120_000 }
+    }
+}
+
 /// Where an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Taken; the stock is being reserved.
@@ -58,9 +85,9 @@ pub enum Status {
     Rejected,
     /// Not paid in time.
     Expired,
-    /// Called off.
+    /// Called off before any money was taken.
     Cancelled,
-    /// Money given back.
+    /// All money given back, all goods back on the shelf.
     Refunded,
 }
 
@@ -101,6 +128,15 @@ pub struct Line {
     pub unit_price: i64,
 }
 
+/// So many of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goods {
+    /// Stock keeping unit.
+    pub sku: String,
+    /// At least 1.
+    pub quantity: i64,
+}
+
 /// What the customer ordered; never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
@@ -120,6 +156,32 @@ pub struct Placed {
     pub card: Option<Card>,
     /// Where it goes.
     pub address: Option<Address>,
+}
+
+/// Why money goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RefundCause {
+    /// The order was called off after its money was taken.
+    Cancelled,
+    /// Goods of a delivered order came back.
+    Returned,
+}
+
+/// Money on its way to the customer, and goods on their way to the shelf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// 1, 2, 3 … within the order: the key under which payment and inventory know
+    /// it, so that being asked twice is being asked once.
+    pub number: i32,
+    /// Why.
+    pub cause: RefundCause,
+    /// Minor units, at least 1.
+    pub amount: i64,
+    /// What comes back, one a SKU. Empty only if it is back already.
+    pub lines: Vec<Goods>,
+    /// In the customer's words; may be empty.
+    pub reason: String,
 }
 
 /// An order: the fold of its events.
@@ -147,121 +209,65 @@ pub struct Order {
     pub declines: i32,
     /// The attempt that paid.
     pub paid_by: Option<i32>,
-    /// Whether its money has been taken: the pivot.
+    /// Whether its money has been taken: the pivot. Stays so after a refund.
     pub captured: bool,
-    /// Attempts whose money is on its way back.
+    /// Attempts whose money is on its way back without having been taken.
     pub voiding: BTreeSet<i32>,
-    /// Whether the reserved stock is known to be back on the shelf.
+    /// Whether the goods have left the stock. Stays so after a return.
+    #[serde(default)]
+    pub stock_committed: bool,
+    /// Whether the reservation is known to be given back.
     pub stock_returned: bool,
+    /// The reason of a cancellation that waits for the step under way; may be empty.
+    #[serde(default)]
+    pub cancelling: Option<String>,
+    /// The refund that is open.
+    #[serde(default)]
+    pub refund: Option<Refund>,
+    /// Whether the open refund's money is back and its goods are awaited.
+    #[serde(default)]
+    pub money_back: bool,
+    /// How many refunds there were, the open one included.
+    #[serde(default)]
+    pub refunds: i32,
+    /// Minor units given back so far.
+    #[serde(default)]
+    pub refunded: i64,
+    /// Pieces that came back so far, by SKU.
+    #[serde(default)]
+    pub returned: BTreeMap<String, i64>,
+    /// When it is shipped (CONFIRMED) or delivered (SHIPPED).
+    #[serde(default)]
+    pub fulfil_at: Option<Millis>,
     /// When the present step is overdue.
     pub step_due: Option<Millis>,
     /// How often the present step was asked for again.
     pub retries: i32,
 }
 
-/// Folds an event of the time `at` into an order. The first must be
-/// [`Event::Placed`], and only the first; the event store's sequence sees to that.
-pub fn evolve(order: Option<Order>, event: &Event, at: Millis) -> Option<Order> {
-    if let Event::Placed(placed) = event {
-        return Some(place(placed, at));
-    }
-    let mut order = order?;
-    order.version += 1;
-    match event {
-        Event::Placed(_) => {}
-        Event::AwaitingPayment => {
-            order.status = Status::AwaitingPayment;
-        }
-        Event::Rejected { reason } => {
-            order.end(Status::Rejected, reason);
-        }
-        Event::CardOffered { card } => order.card = Some(card.clone()),
-        Event::PaymentRequested { attempt, .. } => {
-            order.card = None;
-            order.attempt = *attempt;
-            order.in_flight = true;
-            order.status_reason.clear();
-            order.step_due = Some(at + AUTHORISE_WITHIN);
-        }
-        Event::PaymentDeclined { reason, .. } => {
-            order.in_flight = false;
-            order.declines += 1;
-            order.step_due = None;
-            order.status_reason.clone_from(reason);
-        }
-        Event::PaymentAbandoned { reason, .. } => {
-            order.in_flight = false;
-            order.step_due = None;
-            order.status_reason.clone_from(reason);
-        }
-        Event::Paid { attempt, .. } => {
-            order.status = Status::Paid;
-            order.status_reason.clear();
-            order.in_flight = false;
-            order.pay_before = None;
-            order.paid_by = Some(*attempt);
-            order.begin_step(at);
-        }
-        Event::PaymentCaptured { .. } => {
-            order.captured = true;
-            order.begin_step(at);
-        }
-        Event::Confirmed => {
-            order.status = Status::Confirmed;
-            order.step_due = None;
-        }
-        Event::Expired { .. } => {
-            order.end(Status::Expired, "not paid in time");
-        }
-        Event::LatePaymentRefused { attempt, .. } => {
-            order.voiding.insert(*attempt);
-        }
-        Event::PaymentVoided { attempt } => {
-            order.voiding.remove(attempt);
-        }
-        Event::StockReturned => order.stock_returned = true,
-        Event::StepRetried { retry, .. } => {
-            order.retries = *retry;
-            let doubled = SETTLE_WITHIN << (*retry).clamp(0, 6);
-            order.step_due = Some(at + doubled);
-        }
-    }
-    Some(order)
-}
-
-fn place(placed: &Placed, at: Millis) -> Order {
-    Order {
-        version: 1,
-        status: Status::Placed,
-        status_reason: String::new(),
-        placed: placed.clone(),
-        placed_at: at,
-        pay_before: Some(placed.pay_before),
-        card: placed.card.clone(),
-        attempt: 0,
-        in_flight: false,
-        declines: 0,
-        paid_by: None,
-        captured: false,
-        voiding: BTreeSet::new(),
-        stock_returned: false,
-        step_due: None,
-        retries: 0,
-    }
-}
-
 impl Order {
-    fn end(&mut self, status: Status, reason: &str) {
-        self.status = status;
-        reason.clone_into(&mut self.status_reason);
-        self.in_flight = false;
-        self.pay_before = None;
-        self.step_due = None;
-        self.card = None;
+    /// Whether a cancellation or a return is under way, so that no other may begin.
+    pub const fn unwinding(&self) -> bool {
+        self.cancelling.is_some() || self.refund.is_some()
     }
 
-    const fn begin_step(&mut self, at: Millis) {
-        self.retries = 0;
-        self.step_due = Some(at + SETTLE_WITHIN);
+    /// Whether the money that was taken is for an order that goes on: not if a
+    /// cancellation is remembered, nor if there is no such order any more.
+    pub const fn goes_on(&self) -> bool {
+        self.cancelling.is_none() && matches!(self.status, Status::Paid)
+    }
+
+    /// What has not come back yet, one a SKU.
+    pub fn left(&self) -> Vec<Goods> {
+        let lines = self.placed.lines.iter();
+        lines
+            .map(|line| Goods { sku: line.sku.clone(), quantity: line.quantity - self.came_back(&line.sku) })
+            .filter(|goods| goods.quantity > 0)
+            .collect()
+    }
+
+    /// Pieces of a SKU that came back.
+    pub fn came_back(&self, sku: &str) -> i64 {
+        self.returned.get(sku).copied().unwrap_or_default()
     }
 }

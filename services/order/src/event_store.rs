@@ -7,7 +7,7 @@ use contracts::common;
 use contracts::order as contract;
 use platform::message::{Envelope, Malformed};
 
-use crate::domain::{Address, Card, Event, Line, Order, Placed, Step, evolve};
+use crate::domain::{Address, Card, Event, Goods, Line, Order, Placed, Refund, RefundCause, Step, evolve};
 
 /// Folds stored envelopes, in the order of their sequences, into an order.
 ///
@@ -55,11 +55,37 @@ pub(crate) fn event(envelope: &Envelope) -> Result<Event, Malformed> {
             let contract::OrderPaymentCaptured { attempt } = envelope.payload()?;
             Event::PaymentCaptured { attempt }
         }
-        "OrderConfirmed" => Event::Confirmed,
+        "OrderCaptureRefused" => {
+            let contract::OrderCaptureRefused { attempt, reason } = envelope.payload()?;
+            Event::CaptureRefused { attempt, reason }
+        }
+        "OrderConfirmed" => {
+            let contract::OrderConfirmed { ship_at } = envelope.payload()?;
+            Event::Confirmed { ship_at: (ship_at != 0).then_some(ship_at) }
+        }
+        "OrderShipped" => {
+            let contract::OrderShipped { deliver_at } = envelope.payload()?;
+            Event::Shipped { deliver_at }
+        }
+        "OrderDelivered" => Event::Delivered,
         "OrderExpired" => {
             let contract::OrderExpired { pay_before } = envelope.payload()?;
             Event::Expired { pay_before }
         }
+        "OrderCancelled" => {
+            let contract::OrderCancelled { reason } = envelope.payload()?;
+            Event::Cancelled { reason }
+        }
+        "OrderCancelRequested" => {
+            let contract::OrderCancelRequested { reason } = envelope.payload()?;
+            Event::CancelRequested { reason }
+        }
+        "OrderRefundRequested" => Event::RefundRequested(refund(envelope.payload()?)?),
+        "OrderPaymentRefunded" => {
+            let contract::OrderPaymentRefunded { refund, amount } = envelope.payload()?;
+            Event::PaymentRefunded { refund, amount: amount.unwrap_or_default().amount }
+        }
+        "OrderRefunded" => Event::Refunded,
         "OrderLatePaymentRefused" => {
             let contract::OrderLatePaymentRefused { attempt, reason } = envelope.payload()?;
             Event::LatePaymentRefused { attempt, reason }
@@ -68,12 +94,17 @@ pub(crate) fn event(envelope: &Envelope) -> Result<Event, Malformed> {
             let contract::OrderPaymentVoided { attempt } = envelope.payload()?;
             Event::PaymentVoided { attempt }
         }
-        "OrderStockReturned" => Event::StockReturned,
+        "OrderStockReturned" => {
+            let contract::OrderStockReturned { refund } = envelope.payload()?;
+            Event::StockReturned { refund }
+        }
         "OrderStepRetried" => {
             let contract::OrderStepRetried { step, retry } = envelope.payload()?;
             let step = match step.as_str() {
                 "capture" => Step::Capture,
                 "commit-stock" => Step::CommitStock,
+                "refund" => Step::Refund,
+                "return-stock" => Step::ReturnStock,
                 other => return Err(Malformed(format!("no step {other:?}"))),
             };
             Event::StepRetried { step, retry }
@@ -98,6 +129,25 @@ fn placed(message: contract::OrderPlaced) -> Placed {
         card: message.card.map(|offered| card(Some(offered))),
         address: message.address.map(address),
     }
+}
+
+fn refund(message: contract::OrderRefundRequested) -> Result<Refund, Malformed> {
+    let cause = match message.cause() {
+        contract::RefundCause::Cancelled => RefundCause::Cancelled,
+        contract::RefundCause::Returned => RefundCause::Returned,
+        contract::RefundCause::Unspecified => return Err(Malformed("a refund without a cause".to_owned())),
+    };
+    Ok(Refund {
+        number: message.refund,
+        cause,
+        amount: message.amount.unwrap_or_default().amount,
+        lines: message.lines.into_iter().map(goods).collect(),
+        reason: message.reason,
+    })
+}
+
+pub(crate) fn goods(line: common::LineRequest) -> Goods {
+    Goods { sku: line.sku, quantity: line.quantity }
 }
 
 pub(crate) fn card(card: Option<common::Card>) -> Card {

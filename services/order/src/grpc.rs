@@ -2,7 +2,7 @@
 
 use contracts::common;
 use contracts::order::orders_server::Orders as Server;
-use contracts::order::{Order, PayOrderRequest, PlaceOrderRequest};
+use contracts::order::{CancelOrderRequest, Order, PayOrderRequest, PlaceOrderRequest, ReturnOrderRequest};
 use platform::error::{Failure, Rejection};
 use platform::grpc::Identity;
 use platform::message::fresh_id;
@@ -12,10 +12,13 @@ use platform::text;
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
-use crate::domain::{Address, Card};
+use crate::domain::{Address, Card, Goods, Input as OrderInput};
 use crate::event_store;
 use crate::pricing::MOST_LINES;
 use crate::{Input, Orders, PlaceOrder};
+
+/// Most characters of a reason.
+const MOST_WORDS: usize = 500;
 
 /// Serves `orderly.order.v1.Orders`.
 #[derive(Clone)]
@@ -45,6 +48,18 @@ impl Server for OrdersServer {
     async fn pay_order(&self, request: Request<PayOrderRequest>) -> Result<Response<Order>, Status> {
         let caller = Identity::of(&request)?;
         let (id, print, input) = pay(request.into_inner(), caller).map_err(Failure::from)?;
+        Ok(Response::new(self.handle.submit(id, print, input).await?))
+    }
+
+    async fn cancel_order(&self, request: Request<CancelOrderRequest>) -> Result<Response<Order>, Status> {
+        let caller = Identity::of(&request)?;
+        let (id, print, input) = cancel(request.into_inner(), caller).map_err(Failure::from)?;
+        Ok(Response::new(self.handle.submit(id, print, input).await?))
+    }
+
+    async fn return_order(&self, request: Request<ReturnOrderRequest>) -> Result<Response<Order>, Status> {
+        let caller = Identity::of(&request)?;
+        let (id, print, input) = return_goods(request.into_inner(), caller).map_err(Failure::from)?;
         Ok(Response::new(self.handle.submit(id, print, input).await?))
     }
 }
@@ -79,12 +94,51 @@ fn place(request: PlaceOrderRequest) -> Result<Submission, Rejection> {
 }
 
 fn pay(request: PayOrderRequest, caller: Identity) -> Result<Submission, Rejection> {
-    text::key("order id", &request.order_id).map_err(|_| Rejection::not_found("there is no such order"))?;
     let card = card(request.card.unwrap_or_default())?;
     let print = json!([request.order_id, card]).to_string();
+    ask(request.command_id, &print, request.order_id, caller, OrderInput::Pay { card })
+}
+
+fn cancel(request: CancelOrderRequest, caller: Identity) -> Result<Submission, Rejection> {
+    let reason = reason(&request.reason)?;
+    let print = json!([request.order_id, reason]).to_string();
+    ask(request.command_id, &print, request.order_id, caller, OrderInput::Cancel { reason })
+}
+
+fn return_goods(request: ReturnOrderRequest, caller: Identity) -> Result<Submission, Rejection> {
+    let reason = reason(&request.reason)?;
+    if request.lines.len() > MOST_LINES {
+        return Err(Rejection::bad_input(format!("a return has 1 to {MOST_LINES} lines, or none for everything")));
+    }
+    for line in &request.lines {
+        text::key("sku", &line.sku)?;
+    }
+    let lines: Option<Vec<Goods>> =
+        (!request.lines.is_empty()).then(|| request.lines.into_iter().map(event_store::goods).collect());
+    let print = json!([request.order_id, lines, reason]).to_string();
+    ask(request.command_id, &print, request.order_id, caller, OrderInput::Return { lines, reason })
+}
+
+/// Something that only the order's customer may ask, or an operator.
+fn ask(
+    command_id: String,
+    print: &str,
+    id: String,
+    caller: Identity,
+    input: OrderInput,
+) -> Result<Submission, Rejection> {
+    text::key("order id", &id).map_err(|_| Rejection::not_found("there is no such order"))?;
     let customer_id = (!caller.operator).then_some(caller.account);
-    let input = Input::Pay { id: request.order_id, customer_id, card };
-    Ok((text::command_id(request.command_id)?, fingerprint(print.as_bytes()), input))
+    Ok((text::command_id(command_id)?, fingerprint(print.as_bytes()), Input::Ask { id, customer_id, input }))
+}
+
+/// The customer's words, without the space around them; they may be none.
+fn reason(reason: &str) -> Result<String, Rejection> {
+    let reason = reason.trim();
+    if !reason.is_empty() {
+        text::line("reason", reason, MOST_WORDS)?;
+    }
+    Ok(reason.to_owned())
 }
 
 fn card(card: common::Card) -> Result<Card, Rejection> {

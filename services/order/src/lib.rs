@@ -1,8 +1,9 @@
 //! The order service: the order aggregate, the checkout saga, the deadlines.
 //!
 //! It hears inventory and payment, says what happens to orders (`orderly.order`),
-//! and sends the saga's commands to the other two. Customers place and pay orders
-//! by gRPC; the delay queue tells it what is overdue.
+//! and sends the saga's commands to the other two. Customers place, pay, cancel and
+//! return orders by gRPC; the delay queue tells it what is due: the payment, the
+//! next stage of a confirmed order, a step that takes too long.
 //!
 //! Reading order: [`domain`] (what an order is), [`saga`] (what follows from its
 //! events), then how both meet the platform, here.
@@ -32,6 +33,7 @@ use platform::service::{Effects, Heard, Moment, Outcome, Service, Spec};
 use platform::store::outbox::Outlet;
 use platform::store::{Db, Migration, StoreError, Tx};
 
+pub use crate::domain::Terms;
 use crate::domain::{Address, Card, Input as OrderInput, Order, Placed, Refusal};
 use crate::pricing::{CannotPrice, Price};
 use crate::store::Batch;
@@ -52,12 +54,20 @@ pub static SPEC: Spec = Spec {
         },
         Outlet { source: "/order/payment.commands", stream: "orderly.payment.commands", table: "outbox", keeps: false },
     ],
-    migrations: &[Migration { version: 1, name: "order", sql: include_str!("../migrations/0001_order.sql") }],
+    migrations: &[
+        Migration { version: 1, name: "order", sql: include_str!("../migrations/0001_order.sql") },
+        Migration {
+            version: 2,
+            name: "fulfilment and refunds",
+            sql: include_str!("../migrations/0002_fulfilment_and_refunds.sql"),
+        },
+    ],
 };
 
 /// Kinds of this service's timers.
 const DEADLINE: &str = "payment-deadline";
 const STEP: &str = "step";
+const FULFILMENT: &str = "fulfilment";
 
 /// A customer's order, before it has prices.
 #[derive(Debug, Clone)]
@@ -83,14 +93,14 @@ pub struct PlaceOrder {
 pub enum Input {
     /// A customer orders.
     Place(PlaceOrder),
-    /// A customer offers a card.
-    Pay {
+    /// A customer wants something done about an order of his: pay, cancel, return.
+    Ask {
         /// Which order.
         id: String,
         /// Whose it must be; `None`: an operator asks.
         customer_id: Option<String>,
-        /// The card.
-        card: Card,
+        /// What.
+        input: OrderInput,
     },
     /// Another service or the delay queue says something about an order.
     Order {
@@ -118,14 +128,13 @@ pub struct Quote {
 /// The order service.
 pub struct Orders {
     inventory: InventoryClient<Connection>,
-    /// From placing to the deadline of the payment, ms.
-    payment_window: Millis,
+    terms: Terms,
 }
 
 impl Orders {
     /// An order service that asks `inventory` for prices it does not know.
-    pub fn new(inventory: Connection, payment_window: Millis) -> Self {
-        Self { inventory: InventoryClient::new(inventory), payment_window }
+    pub fn new(inventory: Connection, terms: Terms) -> Self {
+        Self { inventory: InventoryClient::new(inventory), terms }
     }
 }
 
@@ -153,7 +162,7 @@ impl Service for Orders {
         for input in inputs {
             match input {
                 Input::Place(place) => skus.extend(place.lines.iter().map(|(sku, _)| sku.as_str())),
-                Input::Pay { id, .. } | Input::Order { id, .. } => {
+                Input::Ask { id, .. } | Input::Order { id, .. } => {
                     orders.insert(id.as_str());
                 }
                 Input::PriceLearnt { sku, .. } => {
@@ -167,7 +176,7 @@ impl Service for Orders {
     fn decide(&self, batch: &mut Batch, input: &Input, moment: Moment) -> Result<Outcome<Reply, Quote>, Rejection> {
         match input {
             Input::Place(place) => self.place(batch, place, moment),
-            Input::Pay { id, customer_id, card } => {
+            Input::Ask { id, customer_id, input } => {
                 // Another customer's order does not exist.
                 let theirs = batch
                     .order(id)
@@ -175,9 +184,9 @@ impl Service for Orders {
                 if !theirs {
                     return Err(refused(&Refusal::Unknown));
                 }
-                advance(batch, id, &OrderInput::Pay { card: card.clone() }, moment.now).map(Outcome::Done)
+                self.advance(batch, id, input, moment.now).map(Outcome::Done)
             }
-            Input::Order { id, input } => advance(batch, id, input, moment.now).map(Outcome::Done),
+            Input::Order { id, input } => self.advance(batch, id, input, moment.now).map(Outcome::Done),
             Input::PriceLearnt { sku, price } => {
                 batch.learn(sku, price.clone());
                 Ok(Outcome::Done(Effects::default()))
@@ -238,40 +247,50 @@ impl Orders {
             lines,
             total,
             currency,
-            pay_before: moment.now + self.payment_window,
+            pay_before: moment.now + self.terms.payment_window,
             card: place.card.clone(),
             address: place.address.clone(),
         };
-        advance(batch, &place.id, &OrderInput::Place(Box::new(placed)), moment.now).map(Outcome::Done)
+        self.advance(batch, &place.id, &OrderInput::Place(Box::new(placed)), moment.now).map(Outcome::Done)
+    }
+
+    /// Decides an input over an order, folds the events in, and collects what follows:
+    /// the events, the saga's commands, the timers, and the order as an answer.
+    fn advance(
+        &self,
+        batch: &mut Batch,
+        id: &str,
+        input: &OrderInput,
+        now: Millis,
+    ) -> Result<Effects<Reply>, Rejection> {
+        let before = batch.order(id).cloned();
+        let events = domain::decide(before.as_ref(), input, now, self.terms).map_err(|refusal| refused(&refusal))?;
+        let mut effects = Effects::default();
+        let mut order = before.clone();
+        for event in &events {
+            order = domain::evolve(order, event, now);
+            if let Some(order) = &order {
+                effects.messages.push(producer::event(id, order, event));
+                let command = saga::react(order, event);
+                effects.messages.extend(command.map(|command| producer::command(id, order, &command)));
+            }
+        }
+        let Some(order) = order else { return Ok(effects) };
+        let before = before.as_ref().map(due_times);
+        for (index, (kind, due)) in due_times(&order).into_iter().enumerate() {
+            retime(&mut effects, id, kind, before.and_then(|before| before[index].1), due);
+        }
+        effects.reply = Some(producer::order(id, &order));
+        if !events.is_empty() {
+            batch.set_order(id, order);
+        }
+        Ok(effects)
     }
 }
 
-/// Decides an input over an order, folds the events in, and collects what follows:
-/// the events, the saga's commands, the timers, and the order as an answer.
-fn advance(batch: &mut Batch, id: &str, input: &OrderInput, now: Millis) -> Result<Effects<Reply>, Rejection> {
-    let before = batch.order(id).cloned();
-    let events = domain::decide(before.as_ref(), input, now).map_err(|refusal| refused(&refusal))?;
-    let mut effects = Effects::default();
-    let mut order = before.clone();
-    for event in &events {
-        order = domain::evolve(order, event, now);
-        effects.messages.push(producer::event(id, event));
-        if let Some(order) = &order
-            && let Some(command) = saga::react(order, event)
-        {
-            effects.messages.push(producer::command(id, order, &command));
-        }
-    }
-    let Some(order) = order else { return Ok(effects) };
-    let due = |order: Option<&Order>| order.map_or((None, None), |order| (order.pay_before, order.step_due));
-    let ((deadline_was, step_was), (deadline, step)) = (due(before.as_ref()), due(Some(&order)));
-    retime(&mut effects, id, DEADLINE, deadline_was, deadline);
-    retime(&mut effects, id, STEP, step_was, step);
-    effects.reply = Some(producer::order(id, &order));
-    if !events.is_empty() {
-        batch.set_order(id, order);
-    }
-    Ok(effects)
+/// What an order may wait for: the kind of timer, and its due time in the order.
+const fn due_times(order: &Order) -> [(&'static str, Option<Millis>); 3] {
+    [(DEADLINE, order.pay_before), (STEP, order.step_due), (FULFILMENT, order.fulfil_at)]
 }
 
 /// Sets or takes back a timer whose due time has changed.
@@ -290,11 +309,19 @@ fn retime(effects: &mut Effects<Reply>, id: &str, kind: &str, was: Option<Millis
 fn refused(refusal: &Refusal) -> Rejection {
     let code = match refusal {
         Refusal::Unknown => Code::NotFound,
+        Refusal::NoLines | Refusal::NotInOrder { .. } | Refusal::Quantity { .. } => Code::BadInput,
         Refusal::PlacedAlready
         | Refusal::PaymentUnderWay
         | Refusal::NoTriesLeft
         | Refusal::TooLate
-        | Refusal::NotPayable => Code::Conflict,
+        | Refusal::NotPayable
+        | Refusal::OnItsWay
+        | Refusal::ReturnInstead
+        | Refusal::NothingToCancel
+        | Refusal::NotDelivered
+        | Refusal::AllBack
+        | Refusal::ReturnUnderWay
+        | Refusal::MoreThanLeft { .. } => Code::Conflict,
     };
     Rejection::new(code, refusal.to_string())
 }

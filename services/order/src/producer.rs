@@ -2,12 +2,12 @@
 //! messages, each through its outlet.
 
 use contracts::common::{self, LineRequest, Money};
-use contracts::inventory::{CommitStock, ReleaseStock, ReserveStock};
+use contracts::inventory::{CommitStock, ReleaseStock, ReserveStock, ReturnStock};
 use contracts::order as contract;
-use contracts::payment::{AuthorisePayment, CapturePayment, VoidPayment};
-use platform::message::Outgoing;
+use contracts::payment::{AuthorisePayment, CapturePayment, RefundPayment, VoidPayment};
+use platform::message::{Outgoing, Payload};
 
-use crate::domain::{Address, Card, Event, Line, Order, Status, Step};
+use crate::domain::{Address, Card, Event, Goods, Line, Order, RefundCause, Status, Step};
 use crate::saga::Command;
 
 /// Indices of the outlets declared in `SPEC`.
@@ -15,16 +15,16 @@ const EVENTS: usize = 0;
 const TO_INVENTORY: usize = 1;
 const TO_PAYMENT: usize = 2;
 
-/// A domain event as a message.
-pub(crate) fn event(id: &str, event: &Event) -> Outgoing {
+/// A domain event as a message; `order` is the order after it.
+pub(crate) fn event(id: &str, order: &Order, event: &Event) -> Outgoing {
     match event {
         Event::Placed(placed) => say(
             id,
             &contract::OrderPlaced {
                 customer_id: placed.customer_id.clone(),
                 customer_email: placed.customer_email.clone(),
-                lines: placed.lines.iter().map(line).collect(),
-                total: Some(Money { amount: placed.total, currency: placed.currency.clone() }),
+                lines: placed.lines.iter().map(|line| self::line(line, 0)).collect(),
+                total: Some(money(order, placed.total)),
                 pay_before: placed.pay_before,
                 card: placed.card.as_ref().map(card),
                 address: placed.address.as_ref().map(address),
@@ -47,50 +47,74 @@ pub(crate) fn event(id: &str, event: &Event) -> Outgoing {
             say(id, &contract::OrderPaid { attempt: *attempt, authorisation_id: authorisation_id.clone() })
         }
         Event::PaymentCaptured { attempt } => say(id, &contract::OrderPaymentCaptured { attempt: *attempt }),
-        Event::Confirmed => say(id, &contract::OrderConfirmed {}),
+        Event::CaptureRefused { attempt, reason } => {
+            say(id, &contract::OrderCaptureRefused { attempt: *attempt, reason: reason.clone() })
+        }
+        Event::Confirmed { ship_at } => say(id, &contract::OrderConfirmed { ship_at: ship_at.unwrap_or_default() }),
+        Event::Shipped { deliver_at } => say(id, &contract::OrderShipped { deliver_at: *deliver_at }),
+        Event::Delivered => say(id, &contract::OrderDelivered {}),
         Event::Expired { pay_before } => say(id, &contract::OrderExpired { pay_before: *pay_before }),
+        Event::Cancelled { reason } => say(id, &contract::OrderCancelled { reason: reason.clone() }),
+        Event::CancelRequested { reason } => say(id, &contract::OrderCancelRequested { reason: reason.clone() }),
+        Event::RefundRequested(refund) => say(
+            id,
+            &contract::OrderRefundRequested {
+                refund: refund.number,
+                cause: refund_cause(refund.cause).into(),
+                amount: Some(money(order, refund.amount)),
+                lines: refund.lines.iter().map(goods).collect(),
+                reason: refund.reason.clone(),
+            },
+        ),
+        Event::PaymentRefunded { refund, amount } => {
+            say(id, &contract::OrderPaymentRefunded { refund: *refund, amount: Some(money(order, *amount)) })
+        }
         Event::LatePaymentRefused { attempt, reason } => {
             say(id, &contract::OrderLatePaymentRefused { attempt: *attempt, reason: reason.clone() })
         }
         Event::PaymentVoided { attempt } => say(id, &contract::OrderPaymentVoided { attempt: *attempt }),
-        Event::StockReturned => say(id, &contract::OrderStockReturned {}),
+        Event::StockReturned { refund } => say(id, &contract::OrderStockReturned { refund: *refund }),
+        Event::Refunded => say(id, &contract::OrderRefunded {}),
         Event::StepRetried { step, retry } => {
             let step = match step {
                 Step::Capture => "capture",
                 Step::CommitStock => "commit-stock",
+                Step::Refund => "refund",
+                Step::ReturnStock => "return-stock",
             };
             say(id, &contract::OrderStepRetried { step: step.to_owned(), retry: *retry })
         }
     }
 }
 
-fn say<T: platform::message::Payload>(id: &str, payload: &T) -> Outgoing {
+fn say<T: Payload>(id: &str, payload: &T) -> Outgoing {
     Outgoing::new(EVENTS, id, id, payload)
 }
 
 /// A saga command as a message.
 pub(crate) fn command(id: &str, order: &Order, command: &Command) -> Outgoing {
     match command {
-        Command::ReserveStock => {
-            let lines = order
-                .placed
-                .lines
-                .iter()
-                .map(|line| LineRequest { sku: line.sku.clone(), quantity: line.quantity })
-                .collect();
-            Outgoing::new(TO_INVENTORY, id, id, &ReserveStock { lines })
+        Command::ReserveStock => ask(TO_INVENTORY, id, &ReserveStock { lines: all_lines(order) }),
+        Command::ReleaseStock => ask(TO_INVENTORY, id, &ReleaseStock {}),
+        Command::CommitStock => ask(TO_INVENTORY, id, &CommitStock {}),
+        Command::ReturnStock { refund, lines } => {
+            ask(TO_INVENTORY, id, &ReturnStock { refund: *refund, lines: lines.iter().map(goods).collect() })
         }
-        Command::ReleaseStock => Outgoing::new(TO_INVENTORY, id, id, &ReleaseStock {}),
-        Command::CommitStock => Outgoing::new(TO_INVENTORY, id, id, &CommitStock {}),
-        Command::AuthorisePayment { attempt, card: offered } => Outgoing::new(
-            TO_PAYMENT,
-            id,
-            id,
-            &AuthorisePayment { attempt: *attempt, amount: Some(total(order)), card: Some(card(offered)) },
-        ),
-        Command::CapturePayment { attempt } => Outgoing::new(TO_PAYMENT, id, id, &CapturePayment { attempt: *attempt }),
-        Command::VoidPayment { attempt } => Outgoing::new(TO_PAYMENT, id, id, &VoidPayment { attempt: *attempt }),
+        Command::AuthorisePayment { attempt, card: offered } => {
+            let amount = Some(money(order, order.placed.total));
+            ask(TO_PAYMENT, id, &AuthorisePayment { attempt: *attempt, amount, card: Some(card(offered)) })
+        }
+        Command::CapturePayment { attempt } => ask(TO_PAYMENT, id, &CapturePayment { attempt: *attempt }),
+        Command::VoidPayment { attempt } => ask(TO_PAYMENT, id, &VoidPayment { attempt: *attempt }),
+        Command::RefundPayment { attempt, refund, amount } => {
+            let amount = Some(money(order, *amount));
+            ask(TO_PAYMENT, id, &RefundPayment { attempt: *attempt, refund: *refund, amount })
+        }
     }
+}
+
+fn ask<T: Payload>(outlet: usize, id: &str, payload: &T) -> Outgoing {
+    Outgoing::new(outlet, id, id, payload)
 }
 
 /// An order as a command's answer shows it.
@@ -101,24 +125,38 @@ pub(crate) fn order(id: &str, order: &Order) -> contract::Order {
         status: status(order.status).into(),
         status_reason: order.status_reason.clone(),
         customer_id: order.placed.customer_id.clone(),
-        lines: order.placed.lines.iter().map(line).collect(),
-        total: Some(total(order)),
+        lines: order.placed.lines.iter().map(|line| self::line(line, order.came_back(&line.sku))).collect(),
+        total: Some(money(order, order.placed.total)),
         placed_at: order.placed_at,
         pay_before: order.pay_before,
         address: order.placed.address.as_ref().map(address),
+        refunded: Some(money(order, order.refunded)),
+        unwinding: order.unwinding(),
+        fulfil_at: order.fulfil_at,
     }
 }
 
-fn total(order: &Order) -> Money {
-    Money { amount: order.placed.total, currency: order.placed.currency.clone() }
+/// Minor units in the order's currency.
+fn money(order: &Order, amount: i64) -> Money {
+    Money { amount, currency: order.placed.currency.clone() }
 }
 
-fn line(line: &Line) -> contract::OrderLine {
+fn all_lines(order: &Order) -> Vec<LineRequest> {
+    let lines = order.placed.lines.iter();
+    lines.map(|line| LineRequest { sku: line.sku.clone(), quantity: line.quantity }).collect()
+}
+
+fn goods(goods: &Goods) -> LineRequest {
+    LineRequest { sku: goods.sku.clone(), quantity: goods.quantity }
+}
+
+fn line(line: &Line, returned: i64) -> contract::OrderLine {
     contract::OrderLine {
         sku: line.sku.clone(),
         name: line.name.clone(),
         quantity: line.quantity,
         unit_price: line.unit_price,
+        returned,
     }
 }
 
@@ -148,5 +186,12 @@ pub(crate) const fn status(status: Status) -> contract::OrderStatus {
         Status::Expired => contract::OrderStatus::Expired,
         Status::Cancelled => contract::OrderStatus::Cancelled,
         Status::Refunded => contract::OrderStatus::Refunded,
+    }
+}
+
+const fn refund_cause(cause: RefundCause) -> contract::RefundCause {
+    match cause {
+        RefundCause::Cancelled => contract::RefundCause::Cancelled,
+        RefundCause::Returned => contract::RefundCause::Returned,
     }
 }

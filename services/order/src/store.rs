@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::domain::Order;
 use crate::pricing::Price;
-use crate::{DEADLINE, STEP};
+use crate::{DEADLINE, FULFILMENT, STEP};
 
 #[derive(sqlx::FromRow)]
 struct OrderRow {
@@ -32,6 +32,7 @@ struct DueRow {
     id: String,
     pay_before: Option<i64>,
     step_due: Option<i64>,
+    fulfil_at: Option<i64>,
 }
 
 /// What one batch touches.
@@ -117,14 +118,16 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
         let text = serde_json::to_string(order).map_err(|error| StoreError::Refused(format!("order {id}: {error}")))?;
         let row = json!({
             "id": id, "version": order.version, "loaded": slot.version, "status": order.status,
-            "pay_before": order.pay_before, "step_due": order.step_due, "aggregate": text,
+            "pay_before": order.pay_before, "step_due": order.step_due, "fulfil_at": order.fulfil_at,
+            "aggregate": text,
         });
         if slot.version == 0 { &mut new } else { &mut changed }.push(row);
     }
     tx.execute_each(
-        "INSERT INTO orders (id, version, status, pay_before, step_due, aggregate)
+        "INSERT INTO orders (id, version, status, pay_before, step_due, fulfil_at, aggregate)
          SELECT r.value->>'id', CAST(r.value->>'version' AS BIGINT), r.value->>'status',
-                CAST(r.value->>'pay_before' AS BIGINT), CAST(r.value->>'step_due' AS BIGINT), r.value->>'aggregate'
+                CAST(r.value->>'pay_before' AS BIGINT), CAST(r.value->>'step_due' AS BIGINT),
+                CAST(r.value->>'fulfil_at' AS BIGINT), r.value->>'aggregate'
          FROM jsonb_each($1) AS r",
         &new,
     )
@@ -132,7 +135,8 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
     tx.execute_each(
         "UPDATE orders SET version = CAST(r.value->>'version' AS BIGINT), status = r.value->>'status',
                 pay_before = CAST(r.value->>'pay_before' AS BIGINT),
-                step_due = CAST(r.value->>'step_due' AS BIGINT), aggregate = r.value->>'aggregate'
+                step_due = CAST(r.value->>'step_due' AS BIGINT),
+                fulfil_at = CAST(r.value->>'fulfil_at' AS BIGINT), aggregate = r.value->>'aggregate'
          FROM jsonb_each($1) AS r
          WHERE orders.id = r.value->>'id' AND orders.version = CAST(r.value->>'loaded' AS BIGINT)",
         &changed,
@@ -160,21 +164,24 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
 pub(crate) async fn timers(db: &Db, before: Millis) -> Result<Vec<Timer>, StoreError> {
     let rows: Vec<DueRow> = db
         .read(
-            "SELECT o.id, o.pay_before, o.step_due FROM orders AS o, jsonb_each($1) AS r
+            "SELECT o.id, o.pay_before, o.step_due, o.fulfil_at FROM orders AS o, jsonb_each($1) AS r
              WHERE o.pay_before < CAST(r.value->>'before' AS BIGINT)
              UNION
-             SELECT o.id, o.pay_before, o.step_due FROM orders AS o, jsonb_each($1) AS r
-             WHERE o.step_due < CAST(r.value->>'before' AS BIGINT)",
+             SELECT o.id, o.pay_before, o.step_due, o.fulfil_at FROM orders AS o, jsonb_each($1) AS r
+             WHERE o.step_due < CAST(r.value->>'before' AS BIGINT)
+             UNION
+             SELECT o.id, o.pay_before, o.step_due, o.fulfil_at FROM orders AS o, jsonb_each($1) AS r
+             WHERE o.fulfil_at < CAST(r.value->>'before' AS BIGINT)",
             &[json!({ "before": before })],
         )
         .await?;
-    let timer = |id: &str, kind: &str, due| Timer { subject: id.to_owned(), kind: kind.to_owned(), attempt: 0, due };
     Ok(rows
         .iter()
         .flat_map(|row| {
-            let deadline = row.pay_before.map(|due| timer(&row.id, DEADLINE, due));
-            let step = row.step_due.map(|due| timer(&row.id, STEP, due));
-            deadline.into_iter().chain(step)
+            let due_times = [(DEADLINE, row.pay_before), (STEP, row.step_due), (FULFILMENT, row.fulfil_at)];
+            due_times.into_iter().filter_map(|(kind, due)| {
+                Some(Timer { subject: row.id.clone(), kind: kind.to_owned(), attempt: 0, due: due? })
+            })
         })
         .collect())
 }

@@ -3,7 +3,8 @@
 //!
 //! It is somebody else's system, so it has a database of its own and knows nothing
 //! of the shop's. What makes asking it again safe is its *idempotency key*,
-//! `<order>/<attempt>/<operation>`: one row per key holds the answer, and whoever
+//! `<order>/<attempt>/<operation>` (a refund's with its number): one row per key
+//! holds the answer, and whoever
 //! asks with the key of something done gets that answer and no second effect. The
 //! payment service derives the key from the command that it obeys, so a crash, a
 //! lost answer and a redelivery all lead back to the same row.
@@ -12,7 +13,8 @@
 //! do: batches, one transaction each, durable before they are answered. The loop
 //! has idempotent commands of its own, and they are of no use here: they repeat
 //! the first answer for ever, and the first answer of a bad line is that there is
-//! none. So each *call* is a command with a fresh id, and the key is the bank's.
+//! none. So a *call* is a command without an id, of which the loop keeps nothing,
+//! and the key is the bank's.
 //!
 //! How the line and the bank behave depends on the card; see `bank/operations.rs`.
 
@@ -32,7 +34,7 @@ use crate::domain::Money;
 
 pub use client::BankClient;
 pub use operations::{HoldState, Line, Reply};
-pub use store::{BankHold, Batch, holds};
+pub use store::{BankHold, BankRefund, Batch, holds, refunds};
 
 /// The bank's declaration: it hears nothing and says nothing, it is called.
 pub static SPEC: Spec = Spec {
@@ -40,7 +42,10 @@ pub static SPEC: Spec = Spec {
     hears: &[],
     timers: "orderly.bank.timers",
     outlets: &[],
-    migrations: &[Migration { version: 1, name: "bank", sql: include_str!("../migrations/0001_bank.sql") }],
+    migrations: &[
+        Migration { version: 1, name: "bank", sql: include_str!("../migrations/0001_bank.sql") },
+        Migration { version: 2, name: "refunds", sql: include_str!("../migrations/0002_bank_refunds.sql") },
+    ],
 };
 
 /// A call to the bank.
@@ -68,6 +73,13 @@ pub enum Operation {
     Capture,
     /// Let go of it.
     Void,
+    /// Give back what was taken, all or part of it.
+    Refund {
+        /// Which refund of the order, from 1.
+        refund: i32,
+        /// How much.
+        amount: Money,
+    },
 }
 
 /// What the bank answers.
@@ -85,14 +97,28 @@ pub enum Answer {
     },
     /// The money is taken.
     Captured,
+    /// The money is held and will never be handed over.
+    CaptureRefused {
+        /// For people.
+        reason: String,
+    },
     /// The money is let go.
     Voided,
+    /// The money is given back.
+    Refunded,
 }
 
 impl Request {
     /// The idempotency key.
     pub fn key(&self) -> String {
-        format!("{}/{}/{}", self.order_id, self.attempt, self.operation.name())
+        let Self { order_id, attempt, operation } = self;
+        match operation {
+            // An order may be given money back more than once.
+            Operation::Refund { refund, .. } => format!("{order_id}/{attempt}/refund-{refund}"),
+            Operation::Authorise { .. } | Operation::Capture | Operation::Void => {
+                format!("{order_id}/{attempt}/{}", operation.name())
+            }
+        }
     }
 }
 
@@ -102,6 +128,7 @@ impl Operation {
             Self::Authorise { .. } => "authorise",
             Self::Capture => "capture",
             Self::Void => "void",
+            Self::Refund { .. } => "refund",
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Conduct {
     Unreachable,
     /// Does as it is asked, but its first answer is lost.
     LostAnswer,
+    /// Approves, and then refuses to hand the money over.
+    RefuseCapture,
 }
 
 struct TestCard {
@@ -32,19 +34,20 @@ struct TestCard {
     conduct: Conduct,
 }
 
-const CARDS: [TestCard; 6] = [
+const CARDS: [TestCard; 7] = [
     TestCard { number: "4242 4242 4242 4242", token: "tok_approve_4242", conduct: Conduct::Approve },
     TestCard { number: "4000 0000 0000 0002", token: "tok_decline_0002", conduct: Conduct::Decline },
     TestCard { number: "4000 0000 0000 9995", token: "tok_insufficient_9995", conduct: Conduct::InsufficientFunds },
     TestCard { number: "4000 0000 0000 0077", token: "tok_slow_0077", conduct: Conduct::Slow },
     TestCard { number: "4000 0000 0000 0119", token: "tok_unreachable_0119", conduct: Conduct::Unreachable },
     TestCard { number: "4000 0000 0000 0341", token: "tok_lost_0341", conduct: Conduct::LostAnswer },
+    TestCard { number: "4000 0000 0000 0069", token: "tok_capture_refused_0069", conduct: Conduct::RefuseCapture },
 ];
 
 /// The card behind a number, written with or without spaces and dashes.
 ///
 /// # Errors
-/// BAD_INPUT for every number but the six test cards'. It does not repeat the
+/// BAD_INPUT for every number but the test cards'. It does not repeat the
 /// number: what was typed may be a real one.
 pub(crate) fn tokenize(number: &str) -> Result<Card, Rejection> {
     CARDS

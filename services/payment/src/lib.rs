@@ -1,8 +1,8 @@
 //! The payment service: payments, the ledger, and the bank on the other side.
 //!
 //! It hears the saga's commands (`orderly.payment.commands`: authorise, capture,
-//! void) and says what came of them (`orderly.payment`). By gRPC it turns card
-//! numbers into tokens.
+//! void, refund) and says what came of them (`orderly.payment`). By gRPC it turns
+//! card numbers into tokens.
 //!
 //! The lesson here: an *external call* whose outcome may stay unknown. The bank is
 //! asked beside the loop while the command stays un-acked, with an idempotency key
@@ -37,7 +37,10 @@ pub static SPEC: Spec = Spec {
     hears: &["orderly.payment.commands"],
     timers: "orderly.payment.timers",
     outlets: &[Outlet { source: "/payment", stream: "orderly.payment", table: "outbox", keeps: false }],
-    migrations: &[Migration { version: 1, name: "payment", sql: include_str!("../migrations/0001_payment.sql") }],
+    migrations: &[
+        Migration { version: 1, name: "payment", sql: include_str!("../migrations/0001_payment.sql") },
+        Migration { version: 2, name: "refunds", sql: include_str!("../migrations/0002_refunds.sql") },
+    ],
 };
 
 /// Something to decide about one attempt to pay for an order.
@@ -129,6 +132,7 @@ impl Service for Payment {
             }
             Command::Capture => Operation::Capture,
             Command::Void => Operation::Void,
+            Command::Refund(refund) => Operation::Refund { refund: refund.number, amount: refund.amount.clone() },
         };
         let input = match self.bank.ask(Request { order_id: order_id.clone(), attempt, operation }).await {
             Ok(answer) => answered(command, answer),
@@ -149,10 +153,17 @@ fn answered(command: Command, answer: Answer) -> domain::Input {
             domain::Input::BankDeclined(Refusal { offer, reason })
         }
         (Answer::Captured, Command::Capture) => domain::Input::BankCaptured,
+        (Answer::CaptureRefused { reason }, Command::Capture) => domain::Input::BankRefusedCapture(reason),
         (Answer::Voided, Command::Void) => domain::Input::BankVoided,
+        (Answer::Refunded, Command::Refund(refund)) => domain::Input::BankRefunded(refund),
         (
-            answer @ (Answer::Approved { .. } | Answer::Declined { .. } | Answer::Captured | Answer::Voided),
-            Command::Authorise(_) | Command::Capture | Command::Void,
+            answer @ (Answer::Approved { .. }
+            | Answer::Declined { .. }
+            | Answer::Captured
+            | Answer::CaptureRefused { .. }
+            | Answer::Voided
+            | Answer::Refunded),
+            Command::Authorise(_) | Command::Capture | Command::Void | Command::Refund(_),
         ) => domain::Input::BankRefused(format!("it answered another question: {answer:?}")),
     }
 }

@@ -1,7 +1,9 @@
 //! What the payment service says: the answers to the saga.
 
 use contracts::common::Money;
-use contracts::payment::{PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentVoided};
+use contracts::payment::{
+    PaymentAuthorised, PaymentCaptureRefused, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
+};
 use platform::message::Outgoing;
 
 use crate::domain::{self, Event};
@@ -24,6 +26,15 @@ pub(crate) fn answer(order_id: &str, attempt: i32, event: &Event) -> Outgoing {
         Event::Captured(hold) => {
             let amount = Some(money(&hold.offer.amount));
             Outgoing::new(EVENTS, order_id, order_id, &PaymentCaptured { attempt, amount })
+        }
+        Event::CaptureRefused { reason, .. } => {
+            let reason = reason.clone();
+            Outgoing::new(EVENTS, order_id, order_id, &PaymentCaptureRefused { attempt, reason })
+        }
+        Event::Refunded { refund, .. } => {
+            let amount = Some(money(&refund.amount));
+            let payload = PaymentRefunded { attempt, refund: refund.number, amount };
+            Outgoing::new(EVENTS, order_id, order_id, &payload)
         }
         Event::Voided(hold) => {
             // Of a tombstone not even the currency is known.

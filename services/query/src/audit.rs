@@ -1,21 +1,23 @@
 //! The rules inside the read side's store, and what the rules across stores need.
 //!
-//! Each is checked in one snapshot, so it holds beside a running shop.
+//! Each is checked in one snapshot, so it holds beside a running shop: the log and
+//! the live read models move together. Everything is folded again, from the first
+//! event on, with the folds that made the rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod orders;
+mod others;
 
 use platform::audit::Finding;
 use platform::store::{StoreError, Tx};
-use serde_json::json;
 use sqlx::FromRow;
 
-use crate::consumer::{self, ORDER_SOURCE};
-use crate::projections::Event;
-use crate::projections::orders::{self, Address, Course, Line, OrderEvent, Placement};
-use crate::store::reads::{self, OrderRow};
+use crate::read_model::Model;
 
-/// Orders that are folded again at a time.
-const CHUNK: usize = 500;
+/// Rows that are compared at a time.
+const KEYS: usize = 500;
+
+/// The live generation of the orders, as a part of a statement.
+const LIVE_ORDERS: &str = "(SELECT generation FROM read_models WHERE name = 'orders')";
 
 /// An order as the read side shows it.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -42,14 +44,12 @@ struct Gap {
 }
 
 #[derive(FromRow)]
-struct Id {
-    id: String,
-}
-
-#[derive(FromRow)]
-struct Logged {
-    subject: String,
-    envelope: String,
+struct Stands {
+    name: String,
+    generation: i64,
+    position: i64,
+    building_position: Option<i64>,
+    head: i64,
 }
 
 /// Checks the store's own rules in the transaction's snapshot.
@@ -57,7 +57,14 @@ struct Logged {
 /// # Errors
 /// As the store answers.
 pub async fn audit(tx: &mut Tx) -> Result<Vec<Finding>, StoreError> {
-    Ok(vec![log_has_no_gaps(tx).await?, orders_are_their_folds(tx).await?])
+    Ok(vec![
+        log_has_no_gaps(tx).await?,
+        read_models_stand_at_the_head(tx).await?,
+        orders::orders_are_their_folds(tx).await?,
+        others::products_are_their_folds(tx).await?,
+        others::notifications_are_their_folds(tx).await?,
+        others::sales_are_their_folds(tx).await?,
+    ])
 }
 
 /// Every order that the read side shows.
@@ -65,14 +72,15 @@ pub async fn audit(tx: &mut Tx) -> Result<Vec<Finding>, StoreError> {
 /// # Errors
 /// As the store answers.
 pub async fn orders(tx: &mut Tx) -> Result<Vec<OrderStanding>, StoreError> {
-    tx.fetch("SELECT id, status, version FROM orders WHERE $1 <> '' ORDER BY id", &[0; 0]).await
+    tx.fetch(
+        format!("SELECT id, status, version FROM orders WHERE generation = {LIVE_ORDERS} AND $1 <> '' ORDER BY id"),
+        &[0; 0],
+    )
+    .await
 }
 
 /// Every (source, subject) was heard from its first event to its last.
-///
-/// # Errors
-/// As the store answers.
-pub async fn log_has_no_gaps(tx: &mut Tx) -> Result<Finding, StoreError> {
+async fn log_has_no_gaps(tx: &mut Tx) -> Result<Finding, StoreError> {
     let checked: Vec<Count> = tx
         .fetch(
             "SELECT COUNT(*) AS n FROM (SELECT DISTINCT source, subject FROM event_log WHERE $1 <> '') AS lines",
@@ -88,7 +96,7 @@ pub async fn log_has_no_gaps(tx: &mut Tx) -> Result<Finding, StoreError> {
         .await?;
     Ok(Finding {
         rule: "the event log has no gaps",
-        checked: checked.first().map_or(0, |count| count.n),
+        checked: count(&checked),
         breaches: gaps
             .into_iter()
             .map(|gap| format!("{} of {}: {} events, the last is number {}", gap.subject, gap.source, gap.n, gap.last))
@@ -96,111 +104,44 @@ pub async fn log_has_no_gaps(tx: &mut Tx) -> Result<Finding, StoreError> {
     })
 }
 
-/// Every order's row is what folding its events from the log again makes, and
-/// there is no row without events.
-///
-/// # Errors
-/// As the store answers.
-pub async fn orders_are_their_folds(tx: &mut Tx) -> Result<Finding, StoreError> {
-    let (mut checked, mut breaches, mut after) = (0, Vec::new(), String::new());
-    loop {
-        let ids = logged_orders(tx, &after).await?;
-        let Some(last) = ids.last() else { break };
-        after.clone_from(last);
-        checked += i64::try_from(ids.len()).unwrap_or(i64::MAX);
-        let mut rows: BTreeMap<String, OrderRow> =
-            reads::orders_in(tx, &ids).await?.into_iter().map(|row| (row.id.clone(), row)).collect();
-        let folds = fold_again(tx, &ids).await?;
-        for id in ids {
-            match (folds.get(&id), rows.remove(&id)) {
-                (Some((Some(placement), Some(course))), Some(row)) => {
-                    let wrong = differences(&row, placement, course);
-                    if !wrong.is_empty() {
-                        breaches.push(format!("{id}: {} differs from its fold", wrong.join(", ")));
-                    }
-                }
-                (Some((Some(_), Some(_))), None) => breaches.push(format!("{id}: placed, but it has no row")),
-                (_, Some(_)) => breaches.push(format!("{id}: has a row, but was never placed")),
-                // Its placing was discarded: see `orders::fold`.
-                (_, None) => {}
-            }
+/// The live generation of every read model is folded up to the head of the log, and
+/// one that is being built not beyond it.
+async fn read_models_stand_at_the_head(tx: &mut Tx) -> Result<Finding, StoreError> {
+    let stands: Vec<Stands> = tx
+        .fetch(
+            "SELECT name, generation, position, building_position,
+                    COALESCE((SELECT MAX(position) FROM event_log), 0) AS head
+             FROM read_models WHERE $1 <> '' ORDER BY name",
+            &[0; 0],
+        )
+        .await?;
+    let mut breaches = Vec::new();
+    for model in Model::ALL {
+        if !stands.iter().any(|stand| stand.name == model.as_str()) {
+            breaches.push(format!("{}: stands nowhere", model.as_str()));
         }
     }
-    let strangers: Vec<Id> = tx
-        .fetch(
-            "SELECT o.id FROM orders AS o WHERE NOT EXISTS
-             (SELECT 1 FROM event_log AS e, jsonb_each($1) AS r
-              WHERE e.source = r.value->>'source' AND e.subject = o.id)
-             ORDER BY o.id",
-            &[json!({ "source": ORDER_SOURCE })],
-        )
-        .await?;
-    breaches.extend(strangers.into_iter().map(|stranger| format!("{}: has a row, but no events", stranger.id)));
-    Ok(Finding { rule: "an order's read model = the fold of its events", checked, breaches })
-}
-
-/// The next orders that the log tells of, by id.
-async fn logged_orders(tx: &mut Tx, after: &str) -> Result<Vec<String>, StoreError> {
-    let ids: Vec<Id> = tx
-        .fetch(
-            format!(
-                "WITH a AS MATERIALIZED (
-                     SELECT r.value->>'source' AS source, r.value->>'after' AS after FROM jsonb_each($1) AS r)
-                 SELECT DISTINCT subject AS id FROM event_log
-                 WHERE source = (SELECT source FROM a) AND subject > (SELECT after FROM a)
-                 ORDER BY subject LIMIT {CHUNK}"
-            ),
-            &[json!({ "source": ORDER_SOURCE, "after": after })],
-        )
-        .await?;
-    Ok(ids.into_iter().map(|row| row.id).collect())
-}
-
-type Fold = (Option<std::sync::Arc<Placement>>, Option<Course>);
-
-async fn fold_again(tx: &mut Tx, ids: &[String]) -> Result<BTreeMap<String, Fold>, StoreError> {
-    let ids: BTreeSet<&String> = ids.iter().collect();
-    let args: Vec<_> = ids.iter().map(|id| json!({ "source": ORDER_SOURCE, "subject": id })).collect();
-    let logged: Vec<Logged> = tx
-        .fetch(
-            "SELECT subject, envelope FROM event_log WHERE (source, subject) IN
-             (SELECT r.value->>'source', r.value->>'subject' FROM jsonb_each($1) AS r)
-             ORDER BY source, subject, sequence",
-            &args,
-        )
-        .await?;
-    let mut folds: BTreeMap<String, Fold> = BTreeMap::new();
-    for Logged { subject, envelope } in logged {
-        let message = reads::envelope(&envelope)?;
-        let event = consumer::event(&message).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let (placement, course) = folds.entry(subject).or_default();
-        if let Event::Order(event) = event {
-            if let OrderEvent::Placed { placement: placed, .. } = &event {
-                *placement = Some(placed.clone());
-            }
-            *course = orders::fold(course.take(), &event, message.sequence);
+    for Stands { name, generation, position, building_position, head } in &stands {
+        if Model::parse(name).is_none() || *generation < 1 {
+            breaches.push(format!("{name}: generation {generation} is none of a read model"));
+        }
+        if position != head {
+            breaches.push(format!("{name}: stands at {position}, the log ends at {head}"));
+        }
+        if let Some(building) = building_position.filter(|building| building > head) {
+            breaches.push(format!("{name}: is being built at {building}, the log ends at {head}"));
         }
     }
-    Ok(folds)
+    let checked = i64::try_from(stands.len()).unwrap_or(i64::MAX);
+    Ok(Finding { rule: "a read model stands at the head of the event log", checked, breaches })
 }
 
-/// The fields of a row that are not as they were folded.
-fn differences(row: &OrderRow, placement: &Placement, course: &Course) -> Vec<&'static str> {
-    let lines: Option<Vec<Line>> = serde_json::from_str(&row.lines).ok();
-    let address: Option<Option<Address>> =
-        row.address.as_deref().map_or(Some(None), |text| serde_json::from_str(text).ok());
-    [
-        ("customer", row.customer_id == placement.customer_id),
-        ("status", row.status == course.status.as_str()),
-        ("status reason", row.status_reason == course.status_reason),
-        ("version", row.version == course.version),
-        ("time", row.placed_at == placement.placed_at),
-        ("deadline", row.pay_before == course.pay_before),
-        ("total", (row.total, &row.currency) == (placement.total, &placement.currency)),
-        ("lines", lines.as_ref() == Some(&placement.lines)),
-        ("address", address.as_ref() == Some(&placement.address)),
-    ]
-    .into_iter()
-    .filter_map(|(field, equal)| if equal { None } else { Some(field) })
-    .collect()
+fn count(counts: &[Count]) -> i64 {
+    counts.first().map_or(0, |count| count.n)
+}
+
+/// The fields that are not equal, for a breach; `None` if all are.
+fn unequal(key: &str, fields: &[(&'static str, bool)]) -> Option<String> {
+    let wrong: Vec<_> = fields.iter().filter(|(_, equal)| !equal).map(|(field, _)| *field).collect();
+    (!wrong.is_empty()).then(|| format!("{key}: {} differs from its fold", wrong.join(", ")))
 }

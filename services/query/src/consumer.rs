@@ -5,24 +5,26 @@ use std::sync::Arc;
 
 use contracts::common::Money;
 use contracts::inventory::{ProductUpserted, StockLevelChanged};
-use contracts::notification::CustomerNotified;
-use contracts::order::{OrderPaymentAbandoned, OrderPaymentDeclined, OrderPlaced, OrderRejected};
+use contracts::notification::{CustomerMailed, CustomerNotified};
+use contracts::order::{
+    OrderCancelRequested, OrderCancelled, OrderConfirmed, OrderPaymentAbandoned, OrderPaymentDeclined,
+    OrderPaymentRefunded, OrderPlaced, OrderRefundRequested, OrderRejected, OrderShipped, OrderStockReturned,
+    RefundCause,
+};
 use platform::message::{Envelope, Malformed};
 
-use crate::Input;
 use crate::kind::Kind;
+use crate::overlay::Heard;
 use crate::projections::Event;
-use crate::projections::notifications::Notification;
-use crate::projections::orders::{Address, Line, OrderEvent, Placement};
+use crate::projections::notifications::{Notification, NotificationEvent};
+use crate::projections::orders::{self, Address, Goods, Line, OrderEvent, Placement, Refund};
 use crate::projections::products::{Offer, ProductEvent};
+use crate::read_model::ORDER_SOURCE;
 use crate::store::LogEntry;
-
-/// The outlet that tells an order's own events: their number is its version.
-pub(crate) const ORDER_SOURCE: &str = "/order";
 
 /// Translates a message heard on any stream. What is not known is kept all the
 /// same: a later version may fold it from the log.
-pub(crate) fn hear(message: &Envelope) -> Result<Input, Malformed> {
+pub(crate) fn hear(message: &Envelope) -> Result<Heard, Malformed> {
     let event = event(message)?;
     let envelope = serde_json::to_string(message).map_err(|error| Malformed(format!("no JSON: {error}")))?;
     let entry = LogEntry {
@@ -35,7 +37,7 @@ pub(crate) fn hear(message: &Envelope) -> Result<Input, Malformed> {
         event_id: message.id.clone(),
         envelope,
     };
-    Ok(Input { entry: Arc::new(entry), event })
+    Ok(Heard { entry: Arc::new(entry), event })
 }
 
 /// What a message means to the projections.
@@ -63,24 +65,54 @@ pub(crate) fn event(message: &Envelope) -> Result<Event, Malformed> {
         }
         Kind::OrderPaid => Event::Order(OrderEvent::Paid),
         Kind::OrderPaymentCaptured => Event::Order(OrderEvent::PaymentCaptured),
-        Kind::OrderConfirmed => Event::Order(OrderEvent::Confirmed),
+        Kind::OrderCaptureRefused => Event::Order(OrderEvent::CaptureRefused),
+        Kind::OrderConfirmed => {
+            let OrderConfirmed { ship_at } = message.payload()?;
+            Event::Order(OrderEvent::Confirmed { ship_at: (ship_at != 0).then_some(ship_at) })
+        }
+        Kind::OrderShipped => {
+            let OrderShipped { deliver_at } = message.payload()?;
+            Event::Order(OrderEvent::Shipped { deliver_at })
+        }
+        Kind::OrderDelivered => Event::Order(OrderEvent::Delivered),
+        Kind::OrderCancelled => {
+            let OrderCancelled { reason } = message.payload()?;
+            Event::Order(OrderEvent::Cancelled { reason })
+        }
+        Kind::OrderCancelRequested => {
+            let OrderCancelRequested { reason } = message.payload()?;
+            Event::Order(OrderEvent::CancelRequested { reason })
+        }
+        Kind::OrderRefundRequested => Event::Order(on_order_refund_requested(message.payload()?)?),
+        Kind::OrderPaymentRefunded => Event::Order(on_order_payment_refunded(message.payload()?)?),
+        Kind::OrderRefunded => Event::Order(OrderEvent::Refunded),
         Kind::OrderExpired => Event::Order(OrderEvent::Expired),
         Kind::OrderLatePaymentRefused => Event::Order(OrderEvent::LatePaymentRefused),
         Kind::OrderPaymentVoided => Event::Order(OrderEvent::PaymentVoided),
-        Kind::OrderStockReturned => Event::Order(OrderEvent::StockReturned),
+        Kind::OrderStockReturned => {
+            let OrderStockReturned { refund } = message.payload()?;
+            Event::Order(OrderEvent::StockReturned { refund })
+        }
         Kind::OrderStepRetried => Event::Order(OrderEvent::StepRetried),
         Kind::ProductUpserted => Event::Product(on_product_upserted(message.payload()?)?),
         Kind::StockLevelChanged => Event::Product(on_stock_level_changed(&message.payload()?)),
-        Kind::CustomerNotified => Event::Notified(Arc::new(on_customer_notified(message.payload()?, message.time))),
+        Kind::CustomerNotified => Event::Notification(on_customer_notified(message.payload()?, message.time)),
+        Kind::CustomerMailed => {
+            let CustomerMailed { notification_id: id, .. } = message.payload()?;
+            Event::Notification(NotificationEvent::Mailed { id, at: message.time })
+        }
         // The order's own events tell what these came to.
         Kind::StockReserved
         | Kind::StockShort
         | Kind::StockReleased
         | Kind::StockCommitted
+        | Kind::StockReturned
         | Kind::PaymentAuthorised
         | Kind::PaymentDeclined
         | Kind::PaymentCaptured
-        | Kind::PaymentVoided => Event::LogOnly,
+        | Kind::PaymentVoided
+        | Kind::PaymentCaptureRefused
+        | Kind::PaymentRefunded => Event::LogOnly,
     })
 }
 
@@ -103,6 +135,21 @@ fn on_order_placed(event: OrderPlaced, time: i64) -> Result<OrderEvent, Malforme
     Ok(OrderEvent::Placed { placement: Arc::new(placement), pay_before: event.pay_before })
 }
 
+fn on_order_refund_requested(event: OrderRefundRequested) -> Result<OrderEvent, Malformed> {
+    let cause = match event.cause() {
+        RefundCause::Cancelled => orders::RefundCause::Cancelled,
+        RefundCause::Returned => orders::RefundCause::Returned,
+        RefundCause::Unspecified => return Err(Malformed("a refund without its cause".into())),
+    };
+    let lines = event.lines.into_iter().map(|line| Goods { sku: line.sku, quantity: line.quantity }).collect();
+    Ok(OrderEvent::RefundRequested(Arc::new(Refund { cause, reason: event.reason, lines })))
+}
+
+fn on_order_payment_refunded(event: OrderPaymentRefunded) -> Result<OrderEvent, Malformed> {
+    let Money { amount, currency } = event.amount.ok_or_else(|| Malformed("a refund without its amount".into()))?;
+    Ok(OrderEvent::PaymentRefunded { amount, currency })
+}
+
 fn on_product_upserted(event: ProductUpserted) -> Result<ProductEvent, Malformed> {
     let Money { amount: price, currency } =
         event.price.ok_or_else(|| Malformed("a product without its price".into()))?;
@@ -113,15 +160,16 @@ const fn on_stock_level_changed(event: &StockLevelChanged) -> ProductEvent {
     ProductEvent::LevelChanged { on_hand: event.on_hand, reserved: event.reserved }
 }
 
-fn on_customer_notified(event: CustomerNotified, time: i64) -> Notification {
-    Notification {
-        id: event.notification_id,
+fn on_customer_notified(event: CustomerNotified, time: i64) -> NotificationEvent {
+    let notification = Notification {
         customer_id: event.customer_id,
         order_id: event.order_id,
+        topic: event.topic,
         title: event.title,
         body: event.body,
         at: time,
-    }
+    };
+    NotificationEvent::Told { id: event.notification_id, notification: Arc::new(notification) }
 }
 
 #[cfg(test)]
@@ -146,6 +194,23 @@ mod tests {
     fn an_order_without_its_total_can_never_be_read() {
         let message = specimens::envelope("/order", "o-1", 1, "o-1", &OrderPlaced::default());
         assert!(hear(&message).is_err());
+    }
+
+    #[test]
+    fn a_refund_without_its_amount_or_its_cause_can_never_be_read() {
+        let without_cause = OrderRefundRequested { refund: 1, amount: specimens::pounds(1), ..Default::default() };
+        assert!(hear(&specimens::envelope("/order", "o-1", 2, "o-1", &without_cause)).is_err());
+        let without_amount = OrderPaymentRefunded { refund: 1, amount: None };
+        assert!(hear(&specimens::envelope("/order", "o-1", 2, "o-1", &without_amount)).is_err());
+    }
+
+    #[test]
+    fn a_confirmation_without_a_time_of_shipping_is_one_that_will_not_be_shipped() {
+        for (ship_at, expected) in [(0, None), (specimens::NOW, Some(specimens::NOW))] {
+            let message = specimens::envelope("/order", "o-1", 2, "o-1", &OrderConfirmed { ship_at });
+            let read = event(&message).expect("reads");
+            assert_eq!(read, Event::Order(OrderEvent::Confirmed { ship_at: expected }));
+        }
     }
 
     #[test]

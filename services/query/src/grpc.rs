@@ -1,5 +1,5 @@
 //! The gRPC server: everything that is read. It goes past the loop, to the pool of
-//! readers; nothing here writes.
+//! readers; only a rebuild writes, step by step through the loop.
 //!
 //! **Read your own writes.** A command answers with the version that the order has
 //! now. Who asks for the order with that `min_version` gets it at this version or
@@ -8,36 +8,44 @@
 //!
 //! A customer sees only their own orders and messages. Somebody else's order is
 //! not forbidden but not there, so that ids cannot be probed. The catalogue is
-//! everybody's.
+//! everybody's; sales and the state of the read models are the operators'.
 
+mod orders;
+mod page;
+mod rebuilds;
 #[cfg(test)]
 mod tests;
 
-use contracts::common;
+use std::sync::Arc;
+
 use contracts::order::OrderStatus;
 use contracts::query::query_server::Query as Server;
 use contracts::query::{
-    GetOrderRequest, GetProductRequest, ListNotificationsRequest, ListOrdersRequest, ListProductsRequest,
-    NotificationEdge, NotificationPage, OrderEdge, OrderPage, OrderView, Product, ProductEdge, ProductPage,
+    GetOrderRequest, GetProductRequest, GetProductsReply, GetProductsRequest, GetTimelinesReply, GetTimelinesRequest,
+    ListNotificationsRequest, ListOrdersRequest, ListProductsRequest, ListReadModelsReply, ListReadModelsRequest,
+    ListSalesReply, ListSalesRequest, NotificationEdge, NotificationPage, OrderEdge, OrderPage, OrderView, Product,
+    ProductEdge, ProductPage, RebuildReadModelRequest, Timeline,
 };
+use platform::bus::Bus;
 use platform::clock::Clock;
-use platform::error::{Code, Failure, Rejection, Unavailable};
+use platform::error::{Failure, Rejection, Unavailable};
 use platform::grpc::Identity;
+use platform::service_loop::Handle;
 use platform::store::{Db, StoreError};
 use platform::text;
-use serde::de::DeserializeOwned;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
+use self::page::{cut, many, read_page, search_patterns, whose};
+use self::rebuilds::Rebuilds;
 use crate::notices::Notices;
-use crate::store::reads::{self, Filter, OrderRow, Page};
-use crate::{cursor, timeline, view};
+use crate::read_model::Model;
+use crate::store::reads::{self, Filter, Newest, Page, orders as rows, products, standings};
+use crate::{Query, SPEC, cursor, timeline, view};
 
-/// How long a read waits for a version, milliseconds.
-const PATIENCE: i64 = 2_000;
-/// Most rows in a page.
-const LARGEST_PAGE: i32 = 100;
-/// Longest search text, in characters.
-const LONGEST_SEARCH: usize = 200;
+/// Most windows in an answer: a day.
+const MOST_WINDOWS: i32 = 1_440;
 
 /// Serves `orderly.query.v1.Query`.
 #[derive(Clone)]
@@ -45,66 +53,25 @@ pub struct QueryServer {
     db: Db,
     notices: Notices,
     clock: Clock,
+    bus: Arc<dyn Bus>,
+    rebuilds: Rebuilds,
 }
 
 impl QueryServer {
-    /// A server over the service's store and what is announced after its commits.
-    pub const fn new(db: Db, notices: Notices, clock: Clock) -> Self {
-        Self { db, notices, clock }
+    /// A server over the service's store, what is announced after its commits, its
+    /// loop, and the bus, which knows what the service has not heard yet.
+    pub fn new(db: Db, notices: Notices, clock: Clock, handle: Handle<Query>, bus: Arc<dyn Bus>) -> Self {
+        let rebuilds = Rebuilds::new(db.clone(), handle);
+        Self { db, notices, clock, bus, rebuilds }
     }
 
-    /// An order, as soon as it is at `min_version` or later.
-    ///
-    /// An order that is not there at all may be one that has just been placed, so
-    /// that is waited for too.
-    async fn order_at(&self, id: &str, min_version: i64, caller: &Identity) -> Result<OrderRow, Failure> {
-        if let Some(order) = self.visible(id, min_version, caller).await? {
-            return Ok(order);
-        }
-        let deadline = self.clock.now() + PATIENCE;
-        // Registered before the next reading: what commits after it, rings.
-        let mut watch = self.notices.watch(id);
-        loop {
-            if let Some(order) = self.visible(id, min_version, caller).await? {
-                return Ok(order);
-            }
-            if self.clock.now() >= deadline {
-                return Err(Unavailable { code: Code::Stale, cause: format!("order {id}@{min_version}") }.into());
-            }
-            tokio::select! {
-                () = watch.changed() => {}
-                () = self.clock.sleep_until(deadline) => {}
-            }
-        }
-    }
-
-    /// `None`: not there yet, or not at this version yet.
-    async fn visible(&self, id: &str, min_version: i64, caller: &Identity) -> Result<Option<OrderRow>, Failure> {
-        let order = reads::order(&self.db, id).await.map_err(unavailable)?;
-        if let Some(order) = &order {
-            own(order, caller)?;
-        }
-        Ok(order.filter(|order| order.version >= min_version))
-    }
-
-    /// One order, with its timeline if that is asked for.
-    async fn view(&self, request: &GetOrderRequest, caller: &Identity) -> Result<OrderView, Failure> {
-        text::key("id", &request.id)?;
-        let min_version = request.min_version.unwrap_or(0);
-        if min_version < 0 {
-            return Err(Rejection::bad_input("min_version must not be negative").into());
-        }
-        let waited = if min_version > 0 { Some(self.order_at(&request.id, min_version, caller).await?) } else { None };
-        let (order, events) = if request.with_timeline {
-            reads::order_with_events(&self.db, &request.id).await.map_err(unavailable)?.ok_or_else(no_order)?
-        } else if let Some(order) = waited {
-            (order, Vec::new())
-        } else {
-            let order = reads::order(&self.db, &request.id).await.map_err(unavailable)?;
-            (order.ok_or_else(no_order)?, Vec::new())
-        };
-        own(&order, caller)?;
-        Ok(OrderView { order: Some(view::order(order).map_err(unavailable)?), timeline: timeline::tell(&events) })
+    /// Events that the broker has for this service and the service has not acked.
+    async fn undelivered(&self) -> Result<i64, Failure> {
+        let inspection = self.bus.inspect().await.map_err(Unavailable::new)?;
+        let ours = inspection.groups.iter().filter(|group| group.group == SPEC.name);
+        let events = ours.filter(|group| SPEC.hears.contains(&group.stream.as_str()));
+        let count = events.map(|group| group.lag.saturating_add(group.pending)).fold(0, u64::saturating_add);
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
 }
 
@@ -113,16 +80,23 @@ impl Server for QueryServer {
     async fn get_product(&self, request: Request<GetProductRequest>) -> Result<Response<Product>, Status> {
         let sku = request.into_inner().sku;
         text::key("sku", &sku).map_err(Failure::from)?;
-        let product = reads::product(&self.db, &sku).await.map_err(unavailable)?;
+        let product = products::by_sku(&self.db, &[sku]).await.map_err(unavailable)?.pop();
         let product = product.ok_or_else(|| Failure::from(Rejection::not_found("there is no such product")))?;
         Ok(Response::new(view::product(product)))
+    }
+
+    async fn get_products(&self, request: Request<GetProductsRequest>) -> Result<Response<GetProductsReply>, Status> {
+        let skus = request.into_inner().skus;
+        many("skus", &skus).map_err(Failure::from)?;
+        let products = products::by_sku(&self.db, &skus).await.map_err(unavailable)?;
+        Ok(Response::new(GetProductsReply { products: products.into_iter().map(view::product).collect() }))
     }
 
     async fn list_products(&self, request: Request<ListProductsRequest>) -> Result<Response<ProductPage>, Status> {
         let ListProductsRequest { search, page } = request.into_inner();
         let patterns = search_patterns(&search).map_err(Failure::from)?;
-        let page: Page<reads::ByName> = read_page("products", page.as_ref()).map_err(Failure::from)?;
-        let (mut rows, total) = reads::products(&self.db, &patterns, &page).await.map_err(unavailable)?;
+        let page: Page<products::ByName> = read_page("products", page.as_ref()).map_err(Failure::from)?;
+        let (mut rows, total) = products::search(&self.db, &patterns, &page).await.map_err(unavailable)?;
         let has_next = cut(&mut rows, &page);
         let edges = rows
             .into_iter()
@@ -146,8 +120,8 @@ impl Server for QueryServer {
             .map_err(|_| Failure::from(Rejection::bad_input("status is none of an order")))?;
         let customer = whose(caller, customer_id).map_err(Failure::from)?;
         let filter = Filter { customer, status: view::stored_status(status) };
-        let page: Page<reads::Newest> = read_page("orders", page.as_ref()).map_err(Failure::from)?;
-        let (mut rows, total) = reads::orders(&self.db, &filter, &page).await.map_err(unavailable)?;
+        let page: Page<Newest> = read_page("orders", page.as_ref()).map_err(Failure::from)?;
+        let (mut rows, total) = rows::list(&self.db, &filter, &page).await.map_err(unavailable)?;
         let has_next = cut(&mut rows, &page);
         let edges = rows
             .into_iter()
@@ -160,6 +134,25 @@ impl Server for QueryServer {
         Ok(Response::new(OrderPage { edges, has_next, total }))
     }
 
+    async fn get_timelines(
+        &self,
+        request: Request<GetTimelinesRequest>,
+    ) -> Result<Response<GetTimelinesReply>, Status> {
+        let caller = Identity::of(&request)?;
+        let ids = request.into_inner().order_ids;
+        many("order_ids", &ids).map_err(Failure::from)?;
+        let customer = (!caller.operator).then_some(caller.account.as_str());
+        let events = rows::timelines(&self.db, &ids, customer).await.map_err(unavailable)?;
+        let timelines = ids
+            .into_iter()
+            .map(|order_id| {
+                let entries = events.get(&order_id).map(|events| timeline::tell(events)).unwrap_or_default();
+                Timeline { order_id, entries }
+            })
+            .collect();
+        Ok(Response::new(GetTimelinesReply { timelines }))
+    }
+
     async fn list_notifications(
         &self,
         request: Request<ListNotificationsRequest>,
@@ -167,7 +160,7 @@ impl Server for QueryServer {
         let caller = Identity::of(&request)?;
         let ListNotificationsRequest { customer_id, page } = request.into_inner();
         let filter = Filter { customer: whose(caller, customer_id).map_err(Failure::from)?, status: None };
-        let page: Page<reads::Newest> = read_page("notifications", page.as_ref()).map_err(Failure::from)?;
+        let page: Page<Newest> = read_page("notifications", page.as_ref()).map_err(Failure::from)?;
         let (mut rows, total) = reads::notifications(&self.db, &filter, &page).await.map_err(unavailable)?;
         let has_next = cut(&mut rows, &page);
         let edges = rows
@@ -179,58 +172,50 @@ impl Server for QueryServer {
             .collect();
         Ok(Response::new(NotificationPage { edges, has_next, total }))
     }
+
+    async fn list_sales(&self, request: Request<ListSalesRequest>) -> Result<Response<ListSalesReply>, Status> {
+        Identity::of(&request)?.require_operator()?;
+        let ListSalesRequest { from, to, first } = request.into_inner();
+        if !(1..=MOST_WINDOWS).contains(&first) {
+            let refusal = Rejection::bad_input(format!("first must be between 1 and {MOST_WINDOWS}"));
+            return Err(Failure::from(refusal).into());
+        }
+        let (from, to) = (from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX));
+        let rows = standings::sales(&self.db, from, to, i64::from(first)).await.map_err(unavailable)?;
+        Ok(Response::new(ListSalesReply { minutes: rows.into_iter().map(view::sales_minute).collect() }))
+    }
+
+    async fn list_read_models(
+        &self,
+        request: Request<ListReadModelsRequest>,
+    ) -> Result<Response<ListReadModelsReply>, Status> {
+        Identity::of(&request)?.require_operator()?;
+        // The broker before the log: what is logged in between counts twice, and
+        // nothing is left out.
+        let undelivered = self.undelivered().await?;
+        let rows = standings::read_models(&self.db).await.map_err(unavailable)?;
+        let (head, parked) = rows.first().map_or((0, 0), |row| (row.head, row.parked));
+        let (unheard, now) = (undelivered.saturating_add(parked), self.clock.now());
+        let models = rows.into_iter().map(|row| view::read_model(row, unheard, now)).collect();
+        Ok(Response::new(ListReadModelsReply { models, head, unheard }))
+    }
+
+    type RebuildReadModelStream = BoxStream<contracts::query::RebuildProgress>;
+
+    async fn rebuild_read_model(
+        &self,
+        request: Request<RebuildReadModelRequest>,
+    ) -> Result<Response<Self::RebuildReadModelStream>, Status> {
+        Identity::of(&request)?.require_operator()?;
+        let name = request.into_inner().name;
+        let model = Model::parse(&name)
+            .ok_or_else(|| Failure::from(Rejection::not_found("there is no read model of this name")))?;
+        let told = self.rebuilds.begin(model).await?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
+    }
 }
 
 /// A store that does not answer, or not as it should. The cause is for the log.
 fn unavailable(error: StoreError) -> Failure {
     Unavailable::new(error).into()
-}
-
-fn no_order() -> Failure {
-    Rejection::not_found("there is no such order").into()
-}
-
-/// Customers see their own orders only.
-fn own(order: &OrderRow, caller: &Identity) -> Result<(), Failure> {
-    if caller.operator || order.customer_id == caller.account { Ok(()) } else { Err(no_order()) }
-}
-
-/// Whose rows are listed: an operator chooses, anybody else gets their own.
-fn whose(caller: Identity, asked: String) -> Result<Option<String>, Rejection> {
-    if !caller.operator {
-        return Ok(Some(caller.account));
-    }
-    if asked.is_empty() {
-        return Ok(None);
-    }
-    text::key("customer_id", &asked)?;
-    Ok(Some(asked))
-}
-
-fn search_patterns(search: &str) -> Result<Vec<String>, Rejection> {
-    if search.chars().count() > LONGEST_SEARCH {
-        return Err(Rejection::bad_input(format!("search must be at most {LONGEST_SEARCH} characters")));
-    }
-    let patterns = reads::patterns(search);
-    if patterns.iter().any(|pattern| pattern.chars().any(char::is_control)) {
-        return Err(Rejection::bad_input("search must not contain control characters"));
-    }
-    Ok(patterns)
-}
-
-fn read_page<K: DeserializeOwned>(list: &str, page: Option<&common::Page>) -> Result<Page<K>, Rejection> {
-    let first = page.map_or(0, |page| page.first);
-    if !(1..=LARGEST_PAGE).contains(&first) {
-        return Err(Rejection::bad_input(format!("page.first must be between 1 and {LARGEST_PAGE}")));
-    }
-    let after = page.and_then(|page| page.after.as_deref()).map(|after| cursor::decode(list, after)).transpose()?;
-    Ok(Page { after, rows: i64::from(first) })
-}
-
-/// Takes off the row that only showed that there is a next page.
-fn cut<T, K>(rows: &mut Vec<T>, page: &Page<K>) -> bool {
-    let shown = usize::try_from(page.rows).unwrap_or(usize::MAX);
-    let has_next = rows.len() > shown;
-    rows.truncate(shown);
-    has_next
 }

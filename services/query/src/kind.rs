@@ -25,6 +25,13 @@ macro_rules! kinds {
                 }
             }
 
+            /// The full protobuf name.
+            pub const fn full(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+
             /// The short name, for people.
             pub const fn short(self) -> &'static str {
                 match self {
@@ -51,17 +58,29 @@ kinds! {
     OrderPaymentVoided = "orderly.order.v1.OrderPaymentVoided",
     OrderStockReturned = "orderly.order.v1.OrderStockReturned",
     OrderStepRetried = "orderly.order.v1.OrderStepRetried",
+    OrderCaptureRefused = "orderly.order.v1.OrderCaptureRefused",
+    OrderCancelled = "orderly.order.v1.OrderCancelled",
+    OrderCancelRequested = "orderly.order.v1.OrderCancelRequested",
+    OrderRefundRequested = "orderly.order.v1.OrderRefundRequested",
+    OrderPaymentRefunded = "orderly.order.v1.OrderPaymentRefunded",
+    OrderRefunded = "orderly.order.v1.OrderRefunded",
+    OrderShipped = "orderly.order.v1.OrderShipped",
+    OrderDelivered = "orderly.order.v1.OrderDelivered",
     ProductUpserted = "orderly.inventory.v1.ProductUpserted",
     StockLevelChanged = "orderly.inventory.v1.StockLevelChanged",
     StockReserved = "orderly.inventory.v1.StockReserved",
     StockShort = "orderly.inventory.v1.StockShort",
     StockReleased = "orderly.inventory.v1.StockReleased",
     StockCommitted = "orderly.inventory.v1.StockCommitted",
+    StockReturned = "orderly.inventory.v1.StockReturned",
     PaymentAuthorised = "orderly.payment.v1.PaymentAuthorised",
     PaymentDeclined = "orderly.payment.v1.PaymentDeclined",
     PaymentCaptured = "orderly.payment.v1.PaymentCaptured",
     PaymentVoided = "orderly.payment.v1.PaymentVoided",
+    PaymentCaptureRefused = "orderly.payment.v1.PaymentCaptureRefused",
+    PaymentRefunded = "orderly.payment.v1.PaymentRefunded",
     CustomerNotified = "orderly.notification.v1.CustomerNotified",
+    CustomerMailed = "orderly.notification.v1.CustomerMailed",
 }
 
 #[cfg(test)]

@@ -8,22 +8,22 @@
 pub mod notifications;
 pub mod orders;
 pub mod products;
+pub mod sales;
 
-use std::sync::Arc;
-
-use self::notifications::Notification;
+use self::notifications::NotificationEvent;
 use self::orders::OrderEvent;
 use self::products::ProductEvent;
 
-/// An event, sorted by the read model that it changes. Its subject is the key.
+/// An event, sorted by what it is about. Its subject is the key, but for a message,
+/// whose subject is its customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Something happened to an order.
+    /// Something happened to an order, and perhaps to the sales.
     Order(OrderEvent),
     /// Something happened to a product.
     Product(ProductEvent),
-    /// A customer was told something.
-    Notified(Arc<Notification>),
+    /// Something happened to a message to a customer.
+    Notification(NotificationEvent),
     /// Kept in the event log, folded into nothing: it tells no read model more
     /// than another event does, or its type is not known (yet).
     LogOnly,

@@ -1,66 +1,80 @@
-//! From rows to the contract's messages.
+//! From rows and folds to the contract's messages.
 
 use contracts::common::{Address, Money};
 use contracts::order::{Order, OrderLine, OrderStatus};
-use contracts::query::{Notification, Product};
+use contracts::query::{Notification, Product, ReadModel, SalesMinute};
+use platform::clock::Millis;
 use platform::store::StoreError;
 
-use crate::projections::orders;
-use crate::store::reads::{NotificationRow, OrderRow, ShownProduct};
+use crate::projections::orders::{self, Course, Line, Placement, Status};
+use crate::rebuild::LAPSE;
+use crate::store::reads::NotificationRow;
+use crate::store::reads::orders::OrderRow;
+use crate::store::reads::products::ShownProduct;
+use crate::store::reads::standings::{ReadModelRow, SalesRow};
 
-/// What the contract's name of a status has in front of the stored one.
-const PREFIX: &str = "ORDER_STATUS_";
-
-/// An order of the contract.
+/// An order of the contract, from its row.
 ///
 /// # Errors
 /// The row is broken.
 pub(crate) fn order(row: OrderRow) -> Result<Order, StoreError> {
-    let broken = |what: &str| StoreError::Refused(format!("order {}: {what}", row.id));
-    let status = OrderStatus::from_str_name(&format!("{PREFIX}{}", row.status)).ok_or_else(|| broken("status"))?;
-    let lines: Vec<orders::Line> = serde_json::from_str(&row.lines).map_err(|_| broken("lines"))?;
-    let address: Option<orders::Address> = match &row.address {
-        Some(text) => serde_json::from_str(text).map_err(|_| broken("address"))?,
-        None => None,
+    let id = row.id.clone();
+    let (placement, course) = row.read()?;
+    Ok(folded(id, &placement, course))
+}
+
+/// An order of the contract, from a fold.
+pub(crate) fn folded(id: String, placement: &Placement, course: Course) -> Order {
+    let Placement { customer_id, placed_at, total, currency, lines, address } = placement;
+    let line = |Line { sku, name, quantity, unit_price }: &Line| OrderLine {
+        sku: sku.clone(),
+        name: name.clone(),
+        quantity: *quantity,
+        unit_price: *unit_price,
+        returned: course.returned.get(sku).copied().unwrap_or_default(),
     };
-    Ok(Order {
-        version: row.version,
-        status: status.into(),
-        lines: lines
-            .into_iter()
-            .map(|orders::Line { sku, name, quantity, unit_price }| OrderLine { sku, name, quantity, unit_price })
-            .collect(),
-        total: Some(Money { amount: row.total, currency: row.currency }),
-        placed_at: row.placed_at,
-        pay_before: row.pay_before,
-        address: address.map(|orders::Address { recipient, street, city, postal_code, country }| Address {
-            recipient,
-            street,
-            city,
-            postal_code,
-            country,
-        }),
-        id: row.id,
-        status_reason: row.status_reason,
-        customer_id: row.customer_id,
-    })
+    let destination = |orders::Address { recipient, street, city, postal_code, country }: &orders::Address| Address {
+        recipient: recipient.clone(),
+        street: street.clone(),
+        city: city.clone(),
+        postal_code: postal_code.clone(),
+        country: country.clone(),
+    };
+    Order {
+        id,
+        version: course.version,
+        status: status(course.status).into(),
+        lines: lines.iter().map(line).collect(),
+        total: Some(Money { amount: *total, currency: currency.clone() }),
+        placed_at: *placed_at,
+        pay_before: course.pay_before,
+        address: address.as_ref().map(destination),
+        refunded: Some(Money { amount: course.refunded, currency: currency.clone() }),
+        unwinding: course.unwinding(),
+        fulfil_at: course.fulfil_at,
+        status_reason: course.status_reason,
+        customer_id: customer_id.clone(),
+    }
+}
+
+const fn status(status: Status) -> OrderStatus {
+    match status {
+        Status::Placed => OrderStatus::Placed,
+        Status::AwaitingPayment => OrderStatus::AwaitingPayment,
+        Status::Paid => OrderStatus::Paid,
+        Status::Confirmed => OrderStatus::Confirmed,
+        Status::Shipped => OrderStatus::Shipped,
+        Status::Delivered => OrderStatus::Delivered,
+        Status::Rejected => OrderStatus::Rejected,
+        Status::Expired => OrderStatus::Expired,
+        Status::Cancelled => OrderStatus::Cancelled,
+        Status::Refunded => OrderStatus::Refunded,
+    }
 }
 
 /// The stored name of a status; `None` for "any".
-pub(crate) fn stored_status(status: OrderStatus) -> Option<String> {
-    match status {
-        OrderStatus::Unspecified => None,
-        OrderStatus::Placed
-        | OrderStatus::AwaitingPayment
-        | OrderStatus::Paid
-        | OrderStatus::Confirmed
-        | OrderStatus::Shipped
-        | OrderStatus::Delivered
-        | OrderStatus::Rejected
-        | OrderStatus::Expired
-        | OrderStatus::Cancelled
-        | OrderStatus::Refunded => Some(status.as_str_name().trim_start_matches(PREFIX).to_owned()),
-    }
+pub(crate) fn stored_status(asked: OrderStatus) -> Option<String> {
+    Status::ALL.into_iter().find(|known| status(*known) == asked).map(|known| known.as_str().to_owned())
 }
 
 /// A product of the contract.
@@ -79,8 +93,45 @@ pub(crate) fn notification(row: NotificationRow) -> Notification {
         id: row.id,
         customer_id: row.customer_id,
         order_id: row.order_id,
+        topic: row.topic,
         title: row.title,
         body: row.body,
         at: row.at,
+        mailed_at: row.mailed_at,
+    }
+}
+
+/// A window of the contract.
+pub(crate) fn sales_minute(row: SalesRow) -> SalesMinute {
+    let SalesRow { minute, currency, orders, pieces, revenue, refunded } = row;
+    SalesMinute { minute, currency, orders, pieces, revenue, refunded }
+}
+
+/// A read model of the contract. `unheard`: events that the log does not have yet.
+/// A rebuild that was left half way is none any more.
+pub(crate) fn read_model(row: ReadModelRow, unheard: i64, now: Millis) -> ReadModel {
+    let goes_on = row.building_generation.is_some() && row.rebuild_at.is_some_and(|at| now.saturating_sub(at) < LAPSE);
+    ReadModel {
+        name: row.name,
+        generation: row.generation,
+        position: row.position,
+        lag: unheard + (row.head - row.position).max(0),
+        folded_at: row.folded_at,
+        rebuilding_at: row.rebuild_begun_at.filter(|_| goes_on),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_the_contract_but_none_is_stored_under_a_name() {
+        for known in Status::ALL {
+            let contract = OrderStatus::from_str_name(&format!("ORDER_STATUS_{}", known.as_str()));
+            assert_eq!(contract, Some(status(known)));
+            assert_eq!(stored_status(status(known)), Some(known.as_str().to_owned()));
+        }
+        assert_eq!(stored_status(OrderStatus::Unspecified), None);
     }
 }

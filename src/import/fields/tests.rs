@@ -89,6 +89,18 @@ fn quantities_are_whole_and_at_least_one() {
 }
 
 #[test]
+fn what_a_cancellation_takes_back_is_below_zero_and_counted_in_pieces() {
+    for (text, expected) in [("-1", 1), ("-6.0", 6), (" -12 ", 12), ("-2147483647", MAX_INT)] {
+        assert_eq!(pieces_back(text), Ok(expected), "{text}");
+    }
+    for text in
+        ["", "0", "-0", "1", "+3", "-", "--3", "-1.5", "-2147483648", "-99999999999999999999", "99999999999999999999"]
+    {
+        assert!(pieces_back(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn the_three_date_forms_mean_the_same_moment() {
     let iso = date("2010-12-01 08:26:00");
     assert!(iso.is_ok());

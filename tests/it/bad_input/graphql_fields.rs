@@ -45,7 +45,6 @@ fn bad(_: &Hostile) -> &'static str {
     BAD
 }
 
-/// Of what a path, too, is a right one.
 fn known_key(text: &Hostile) -> &'static str {
     if text.is_key() { FINE } else { BAD }
 }
@@ -127,7 +126,8 @@ fn fields() -> Vec<Field> {
         }),
         field("signUp.idempotencyKey", Nobody, SIGN_UP, json!({ "e": NEW_EMAIL, "p": PASSWORD, "k": HERE }), key),
         field("logIn.email", Nobody, LOG_IN, json!({ "e": HERE, "p": PASSWORD }), unauthenticated),
-        field("logIn.password", Nobody, LOG_IN, json!({ "e": CUSTOMER, "p": HERE }), unauthenticated),
+        // Of nobody: ten wrong guesses at somebody's lock him out for a while.
+        field("logIn.password", Nobody, LOG_IN, json!({ "e": NEW_EMAIL, "p": HERE }), unauthenticated),
         field("logIn.idempotencyKey", Nobody, LOG_IN, json!({ "e": CUSTOMER, "p": PASSWORD, "k": HERE }), key),
         field(
             "placeOrder.lines.sku",

@@ -72,7 +72,7 @@ async fn ask_everything(stores: Stores, folder: &Path) {
 }
 
 async fn buy_something(shop: &Shop) {
-    let session = shop.api.log_in(CUSTOMER, PASSWORD).await.expect("logs in");
+    let session = shop.api.log_in(CUSTOMER, PASSWORD, None).await.expect("logs in");
     let ada = Caller::Account(session.account);
     let lines = vec![Line { sku: PLENTY.into(), quantity: 1 }];
     let card = Some(CardNumber::from(APPROVED));
@@ -106,7 +106,7 @@ struct Desk {
 impl Desk {
     async fn open(shop: &Shop) -> Self {
         let connections = shop.connections.clone();
-        let session = shop.api.log_in(OPERATOR, PASSWORD).await.expect("logs in");
+        let session = shop.api.log_in(OPERATOR, PASSWORD, None).await.expect("logs in");
         let mut desk = Self {
             raw: connections.payments.clone(),
             orders: OrdersClient::new(connections.orders),
@@ -293,7 +293,12 @@ impl Desk {
         for (min_version, wanted) in
             [(-1, InvalidArgument), (i64::MIN, InvalidArgument), (0, NotFound), (i64::MAX, OutOfRange)]
         {
-            let order = GetOrderRequest { id: "nobody-s".into(), min_version: Some(min_version), with_timeline: true };
+            let order = GetOrderRequest {
+                id: "nobody-s".into(),
+                min_version: Some(min_version),
+                with_timeline: true,
+                at: None,
+            };
             let answer = self.query.get_order(self.ask(order)).await;
             self.judge(&format!("GetOrder, min_version {min_version}"), wanted, answer);
         }

@@ -68,10 +68,12 @@ impl Hostile {
         !self.has_invisible() && (least..=most).contains(&self.text.chars().count())
     }
 
-    /// Whether it is a SKU or another key: letters, digits and `-_./`. A path is one.
+    /// Whether it is a SKU or another key: letters, digits and `-_./`, and no way to
+    /// another page.
     pub(super) fn is_key(&self) -> bool {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
-        (1..=64).contains(&self.text.len()) && self.text.bytes().all(allowed)
+        let leads_away = self.text.split('/').any(|part| part == "." || part == "..");
+        (1..=64).contains(&self.text.len()) && self.text.bytes().all(allowed) && !leads_away
     }
 
     /// Whether it might be an id: visible ASCII without spaces.

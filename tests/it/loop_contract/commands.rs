@@ -15,6 +15,7 @@ two_ways! {
     an_id_with_another_request_is_a_conflict
     a_rejected_command_is_rejected_alone
     a_rejection_is_stored_like_an_answer
+    a_command_without_an_id_is_decided_whenever_it_comes_and_leaves_no_result
     a_guilty_command_is_told_unavailable_and_its_neighbours_are_committed
     a_command_whose_decision_panics_harms_nobody_else
     a_command_whose_saving_panics_harms_nobody_else
@@ -122,6 +123,23 @@ async fn a_rejection_is_stored_like_an_answer(world: &World) -> Result<()> {
     let again = add(&running, "1", "a", -5).await;
     assert_eq!(code(&again), Some(Code::Shortage), "although it could be done by now");
     assert_eq!(again.unwrap_err().public_message(), "a has only 0");
+    running.stop().await;
+    Ok(())
+}
+
+async fn a_command_without_an_id_is_decided_whenever_it_comes_and_leaves_no_result(world: &World) -> Result<()> {
+    let running = world.start().await?;
+    assert_eq!(code(&add(&running, "", "a", -5).await), Some(Code::Shortage));
+    for balance in [5, 10] {
+        assert_eq!(add(&running, "", "a", 5).await?, balance);
+    }
+    assert_eq!(code(&add(&running, "", "a", -11).await), Some(Code::Shortage), "another request is no conflict");
+    assert_eq!(world.count("idempotency").await?, 0);
+    let both = world
+        .in_one_go(&running.handle(), vec![command("", Input::add("a", 1)), command("", Input::add("a", 1))])
+        .await?;
+    assert_eq!(both.iter().map(|answer| answer.as_ref().ok().copied()).collect::<Vec<_>>(), [Some(11), Some(12)]);
+    assert_eq!(world.count("idempotency").await?, 1, "the plug's");
     running.stop().await;
     Ok(())
 }

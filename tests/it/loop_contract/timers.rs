@@ -22,6 +22,7 @@ two_ways! {
     a_timer_that_the_store_refuses_is_set_again_by_the_sweep
     what_has_rung_does_not_stay_with_the_broker
     what_came_due_while_the_service_was_stopped_rings_at_its_start
+    a_timer_that_wakes_with_a_panic_harms_no_other
 }
 
 const SECOND: i64 = 1_000;
@@ -244,6 +245,18 @@ async fn what_came_due_while_the_service_was_stopped_rings_at_its_start(world: &
     world.clock.advance(Duration::from_secs(3_600));
     let running = world.start().await?;
     world.until_balance("a", 1).await?;
+    running.stop().await;
+    Ok(())
+}
+
+async fn a_timer_that_wakes_with_a_panic_harms_no_other(world: &World) -> Result<()> {
+    let running = world.start().await?;
+    let boom = Timer { subject: "a".into(), kind: "boom".into(), attempt: 1, due: NOON };
+    world.bus().await?.schedule(SPEC.timers, &[boom]).await?;
+    // Makes the mover look.
+    pass_to(world, &running, NOON + SECOND).await?;
+    world.until_everything_is_acked().await?;
+    add(&running, "1", "a", 5).await?;
     running.stop().await;
     Ok(())
 }

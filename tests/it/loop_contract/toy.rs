@@ -6,7 +6,8 @@
 //!
 //! Guilty inputs: a balance of 1,000,000 or more is refused by a `CHECK` of its
 //! table, [`Change::n`] of 13 makes the decision panic, and a balance of 777,000 or
-//! a little more the saving. A message named `Explode` is not even heard without a panic.
+//! a little more the saving. A message named `Explode` is not even heard without a panic,
+//! nor does a timer named `boom` wake without one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -215,6 +216,7 @@ impl Service for Tally {
     }
 
     fn wake(&self, timer: &Timer) -> Option<Input> {
+        assert!(timer.kind != "boom", "it went boom");
         (timer.kind == "bell").then(|| Input::Ring { name: timer.subject.clone(), due: timer.due })
     }
 

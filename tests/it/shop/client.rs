@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::servers::until;
 
 /// The fields of an order that the tests look at.
-const ORDER: &str = "id version status statusReason placedAt payBefore total { amount currency }
-    lines { sku name quantity unitPrice { amount currency } }
+const ORDER: &str = "id version status statusReason placedAt payBefore fulfilAt unwinding
+    total { amount currency } refunded { amount currency }
+    lines { sku name quantity returned unitPrice { amount currency } }
     timeline { at service type summary eventId }";
 
 /// Statuses that nothing follows: waiting for another one is in vain.
@@ -63,6 +64,11 @@ impl Client {
             .build()
             .expect("a client without TLS needs nothing of the machine");
         Self { base_url: base_url.trim_end_matches('/').to_owned(), token: None, http }
+    }
+
+    /// The bearer token, once logged in.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// A client that is logged in; this one is left as it is.
@@ -129,6 +135,36 @@ impl Client {
         let document =
             format!("mutation($input: PlaceOrderInput!) {{ order: placeOrder(input: $input) {{ {ORDER} }} }}");
         Ok(self.query(&document, json!({ "input": input })).await?["order"].take())
+    }
+
+    /// `cancelOrder`, answering the order.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; CONFLICT where it is too late for that.
+    pub(crate) async fn cancel_order(&self, id: &str, key: Option<&str>) -> Result<Value, GraphqlError> {
+        let document = format!(
+            "mutation($id: ID!, $key: String) {{ order: cancelOrder(orderId: $id, idempotencyKey: $key) {{ {ORDER} }} }}"
+        );
+        Ok(self.query(&document, json!({ "id": id, "key": key })).await?["order"].take())
+    }
+
+    /// `returnOrder` of `(sku, quantity)` lines, answering the order.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; CONFLICT if it is not delivered, or something else is on its way back.
+    pub(crate) async fn return_order(
+        &self,
+        id: &str,
+        lines: &[(&str, i64)],
+        key: Option<&str>,
+    ) -> Result<Value, GraphqlError> {
+        let lines: Vec<Value> =
+            lines.iter().map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity })).collect();
+        let document = format!(
+            "mutation($id: ID!, $lines: [OrderLineInput!], $key: String) {{
+                order: returnOrder(orderId: $id, lines: $lines, idempotencyKey: $key) {{ {ORDER} }} }}"
+        );
+        Ok(self.query(&document, json!({ "id": id, "lines": lines, "key": key })).await?["order"].take())
     }
 
     /// The order as the read model has it; null if it has none of that id, or not yet.

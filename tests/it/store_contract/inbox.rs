@@ -29,7 +29,7 @@ async fn progress(db: &Db, line: &Line) -> Result<Progress, StoreError> {
 
 async fn save(db: &Db, moved: &[(Line, i64, i64)]) -> Result<(), StoreError> {
     let mut tx = db.begin().await?;
-    inbox::save(&mut tx, moved).await?;
+    inbox::save(&mut tx, moved, 1_000).await?;
     tx.commit().await
 }
 

@@ -10,7 +10,7 @@ contract! {
     parking_again_replaces_what_was_known
     the_head_of_a_line_is_its_lowest_sequence
     removing_one_lets_the_next_behind_it_be_tried
-    how_often_it_was_tried_is_known_of_what_is_parked
+    what_is_parked_is_found_by_its_place_and_nothing_else_is
     retries_are_what_is_due_and_dead_letters_what_is_not
 }
 
@@ -102,16 +102,19 @@ async fn removing_one_lets_the_next_behind_it_be_tried(store: &Store) -> Result<
     Ok(())
 }
 
-async fn how_often_it_was_tried_is_known_of_what_is_parked(store: &Store) -> Result<()> {
+async fn what_is_parked_is_found_by_its_place_and_nothing_else_is(store: &Store) -> Result<()> {
     let db = store.ready().await?;
     park(db, &[Parked { attempts: 7, ..parked("it's", 3, "RETRY", Some(1)) }, parked("b", 1, "DEAD", None)]).await?;
     let lines = ["it's", "b", "nobody"].map(|subject| ("/x".to_owned(), subject.to_owned()));
     let mut tx = db.begin().await?;
-    assert!(parked::tried(&mut tx, &[]).await?.is_empty());
+    assert!(parked::find(&mut tx, &[]).await?.is_empty());
     let keys = [(&lines[0], 3), (&lines[0], 4), (&lines[1], 1), (&lines[2], 1)];
-    let tried = parked::tried(&mut tx, &keys).await?;
-    assert_eq!(tried.len(), 2);
-    assert_eq!((tried[&(lines[0].clone(), 3)], tried[&(lines[1].clone(), 1)]), (7, 1));
+    let found = parked::find(&mut tx, &keys).await?;
+    assert_eq!(found.len(), 2);
+    let tried = |index: usize, sequence| found[&(lines[index].clone(), sequence)].attempts;
+    assert_eq!((tried(0, 3), tried(1, 1)), (7, 1));
+    assert_eq!(parked::first_of_line(&mut tx, &lines[0]).await?, Some(3));
+    assert_eq!(parked::first_of_line(&mut tx, &lines[2]).await?, None);
     Ok(())
 }
 

@@ -6,18 +6,22 @@ use axum::http::StatusCode;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use gateway::ApiError;
 use gateway::api::Session;
+use platform::error::Code;
 
 use super::fresh_key;
 use crate::Shop;
-use crate::error::{PageError, sentence, status};
+use crate::error::{PageError, retry_after, sentence, status};
 use crate::fields::Fields;
-use crate::form::{Form, Query};
+use crate::form::{Form, Peer, Query};
 use crate::layout::{Shell, page};
+use crate::mistakes::Mistakes;
 use crate::session::{self, Visitor};
 use crate::url::local_path;
 
 /// Longest email address, in characters.
 const LONGEST_EMAIL: usize = 254;
+/// Lengths of a password, in characters.
+const PASSWORD: std::ops::RangeInclusive<usize> = 7..=200;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -31,7 +35,7 @@ struct AccountPage {
     /// The same, for the link to the other page.
     next_encoded: String,
     key: String,
-    error: Option<String>,
+    mistakes: Mistakes,
     demo: Option<(String, String)>,
 }
 
@@ -45,15 +49,15 @@ impl AccountPage {
             next_encoded: crate::url::encode(&next),
             next,
             key: fresh_key(),
-            error: None,
+            mistakes: Mistakes::default(),
             demo: shop.options.demo_account.clone().filter(|_| !signing_up),
         }
     }
 
     /// The form again, with what was wrong and what was typed (but never the password).
-    fn refused(mut self, error: &ApiError) -> Response {
-        self.error = Some(sentence(&error.message));
-        page(status(error.code), &self)
+    fn refused(mut self, code: StatusCode, mistakes: Mistakes) -> Response {
+        self.mistakes = mistakes;
+        page(code, &self)
     }
 }
 
@@ -79,15 +83,24 @@ fn form_page(shop: &Shop, visitor: &Visitor, signing_up: bool, query: &Fields) -
 }
 
 /// `POST /login`.
-pub(crate) async fn log_in(
-    State(shop): State<Shop>,
-    visitor: Visitor,
-    Form(form): Form,
-) -> Result<Response, PageError> {
-    let email = form.bounded("email", LONGEST_EMAIL)?.unwrap_or_default();
-    match shop.api.log_in(email, form.verbatim("password")).await {
-        Ok(session) => Ok(enter(&shop, &visitor, &session, &form).await),
-        Err(error) => Ok(AccountPage::new(&shop, &visitor, false, &form).refused(&error)),
+pub(crate) async fn log_in(State(shop): State<Shop>, visitor: Visitor, peer: Peer, Form(form): Form) -> Response {
+    let again = |code, mistakes| AccountPage::new(&shop, &visitor, false, &form).refused(code, mistakes);
+    let (email, password) = (form.optional("email").unwrap_or_default(), form.verbatim("password"));
+    if let Some(mistakes) = too_long(email) {
+        return again(StatusCode::BAD_REQUEST, mistakes);
+    }
+    match shop.api.log_in(email, password, peer.0).await {
+        Ok(session) => enter(&shop, &visitor, &session, &form).await,
+        Err(error) => {
+            let mut mistakes = Mistakes::from(&error);
+            if email.is_empty() {
+                mistakes.add("email", "Type the email address of your account.");
+            }
+            if password.is_empty() {
+                mistakes.add("password", "Type your password.");
+            }
+            (AppendHeaders(retry_after(error.retry_after)), again(status(error.code), mistakes)).into_response()
+        }
     }
 }
 
@@ -95,13 +108,60 @@ pub(crate) async fn log_in(
 pub(crate) async fn sign_up(
     State(shop): State<Shop>,
     visitor: Visitor,
+    peer: Peer,
     Form(form): Form,
 ) -> Result<Response, PageError> {
-    let email = form.bounded("email", LONGEST_EMAIL)?.unwrap_or_default();
+    let again = |code, mistakes| AccountPage::new(&shop, &visitor, true, &form).refused(code, mistakes);
+    let (email, password) = (form.optional("email").unwrap_or_default(), form.verbatim("password"));
     let key = form.bounded("key", 128)?;
-    match shop.api.sign_up(email, form.verbatim("password"), key).await {
+    let mistakes = sign_up_mistakes(email, password);
+    if !mistakes.is_empty() {
+        return Ok(again(StatusCode::BAD_REQUEST, mistakes));
+    }
+    match shop.api.sign_up(email, password, key, peer.0).await {
         Ok(session) => Ok(enter(&shop, &visitor, &session, &form).await),
-        Err(error) => Ok(AccountPage::new(&shop, &visitor, true, &form).refused(&error)),
+        Err(error) => {
+            let answer = again(status(error.code), refused_sign_up(&error));
+            Ok((AppendHeaders(retry_after(error.retry_after)), answer).into_response())
+        }
+    }
+}
+
+fn too_long(email: &str) -> Option<Mistakes> {
+    let long = email.chars().count() > LONGEST_EMAIL;
+    long.then(|| Mistakes::at_field("email", format!("An email address has at most {LONGEST_EMAIL} characters.")))
+}
+
+/// What can be told without asking.
+fn sign_up_mistakes(email: &str, password: &str) -> Mistakes {
+    let mut mistakes = too_long(email).unwrap_or_default();
+    if !email.contains('@') {
+        mistakes.add("email", "Type your email address, such as ada@example.com.");
+    }
+    if !PASSWORD.contains(&password.chars().count()) {
+        let (least, most) = (PASSWORD.start(), PASSWORD.end());
+        mistakes.add("password", format!("Choose a password of {least} to {most} characters."));
+    }
+    mistakes
+}
+
+/// The key and both lengths have been looked at by then. What is still wrong is nearly always the
+/// address; characters that no password has are told as such.
+fn refused_sign_up(error: &ApiError) -> Mistakes {
+    match error.code {
+        Code::BadInput if error.message.contains("password") => {
+            Mistakes::at_field("password", sentence(&error.message))
+        }
+        Code::BadInput => Mistakes::at_field("email", "That is no email address. One looks like ada@example.com."),
+        Code::Conflict => Mistakes::at_field("email", "There is already an account with that email. Log in instead?"),
+        Code::Unauthenticated
+        | Code::Forbidden
+        | Code::NotFound
+        | Code::Shortage
+        | Code::Stale
+        | Code::Overloaded
+        | Code::RateLimited
+        | Code::Unavailable => Mistakes::from(error),
     }
 }
 

@@ -4,16 +4,16 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use futures_util::future::try_join_all;
 use gateway::ApiError;
 use gateway::api::Product;
 
-use super::catalogue::{ProductView, Stock};
+use super::catalogue::{ProductView, Stock, refused};
 use crate::Shop;
 use crate::cart::{Cart, Line};
 use crate::error::PageError;
 use crate::form::{Form, Query};
 use crate::layout::{Shell, page};
+use crate::mistakes::Mistakes;
 use crate::session::{Visitor, with_cart};
 use crate::{money, url};
 
@@ -34,6 +34,10 @@ pub(crate) struct PricedCart {
 pub(crate) struct PricedLine {
     pub(crate) sku: String,
     pub(crate) quantity: i64,
+    /// What stands in its field: the quantity, or what was typed by mistake.
+    pub(crate) typed: String,
+    /// What is wrong with that.
+    pub(crate) mistake: Option<String>,
     /// `None` if it is not sold any more.
     pub(crate) product: Option<ProductView>,
     pub(crate) sum: String,
@@ -42,10 +46,10 @@ pub(crate) struct PricedLine {
     pub(crate) short: bool,
 }
 
-/// Looks up every line.
+/// Looks up every line, all in one question.
 pub(crate) async fn priced(shop: &Shop, visitor: &Visitor, cart: &Cart) -> Result<PricedCart, ApiError> {
-    let found = cart.lines().iter().map(|line| shop.api.product(&visitor.caller, &line.sku));
-    let products = try_join_all(found).await?;
+    let skus: Vec<String> = cart.lines().iter().map(|line| line.sku.clone()).collect();
+    let products = shop.api.products_by_sku(&visitor.caller, &skus).await?;
     Ok(PricedCart::of(cart.lines(), &products))
 }
 
@@ -67,6 +71,8 @@ impl PricedCart {
             priced.push(PricedLine {
                 sku: line.sku.clone(),
                 quantity: line.quantity,
+                typed: line.quantity.to_string(),
+                mistake: None,
                 product: product.as_ref().map(ProductView::from),
                 sum,
                 stock: Stock::of(available),
@@ -107,31 +113,43 @@ pub(crate) async fn show(
     Ok(page(StatusCode::OK, &shown))
 }
 
-/// `POST /cart/add`.
+/// `POST /cart/add`. A quantity that is none leads to the product's page, with the mistake.
 pub(crate) async fn add(State(shop): State<Shop>, visitor: Visitor, Form(form): Form) -> Result<Response, PageError> {
-    let (sku, quantity) = (form.sku()?, form.quantity(1)?);
+    let sku = form.sku()?;
     let product = shop.api.product(&visitor.caller, sku).await?;
     let product = product.ok_or_else(|| PageError::not_found("The shop has no such product."))?;
     let mut cart = visitor.cart.clone();
-    cart.add(&product.sku, quantity).map_err(|_| full())?;
+    let added = form.quantity(1).and_then(|quantity| cart.add(&product.sku, quantity).map_err(|_| FULL.to_owned()));
+    if let Err(said) = added {
+        let typed = form.optional("quantity").unwrap_or_default();
+        return Ok(refused(&visitor, &product, typed, Mistakes::at_field("quantity", said)));
+    }
     let cookie = [with_cart(shop.jar, &cart)];
     Ok((cookie, Redirect::to(&format!("/cart?added={}", url::encode(&product.sku)))).into_response())
 }
 
-/// `POST /cart/update`: another quantity; 0 takes the line out.
+/// `POST /cart/update`: another quantity; 0 takes the line out. One that is none leads to the cart
+/// again, with the mistake beside its line.
 pub(crate) async fn update(
     State(shop): State<Shop>,
     visitor: Visitor,
     Form(form): Form,
 ) -> Result<Response, PageError> {
     let mut cart = visitor.cart.clone();
-    cart.set(form.sku()?, form.quantity(0)?).map_err(|_| full())?;
-    Ok(([with_cart(shop.jar, &cart)], Redirect::to("/cart")).into_response())
+    let sku = form.sku()?;
+    let changed = form.quantity(0).and_then(|quantity| cart.set(sku, quantity).map_err(|_| FULL.to_owned()));
+    let Err(said) = changed else {
+        return Ok(([with_cart(shop.jar, &cart)], Redirect::to("/cart")).into_response());
+    };
+    let mut cart = priced(&shop, &visitor, &visitor.cart).await?;
+    if let Some(line) = cart.lines.iter_mut().find(|line| line.sku == sku) {
+        form.optional("quantity").unwrap_or_default().clone_into(&mut line.typed);
+        line.mistake = Some(said);
+    }
+    Ok(page(StatusCode::BAD_REQUEST, &CartPage { shell: visitor.shell(), cart, added: None }))
 }
 
-fn full() -> PageError {
-    PageError::bad_request("The cart is full. Check out first, or take something out.")
-}
+const FULL: &str = "The cart is full. Check out first, or take something out.";
 
 #[cfg(test)]
 mod tests {

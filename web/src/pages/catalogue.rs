@@ -12,6 +12,7 @@ use crate::cart::MOST_OF_ONE;
 use crate::error::PageError;
 use crate::form::{Query, Segment};
 use crate::layout::{Shell, page};
+use crate::mistakes::Mistakes;
 use crate::session::Visitor;
 use crate::tile::Tile;
 use crate::{money, url};
@@ -107,6 +108,16 @@ pub(crate) async fn shelf(
 struct ProductPage {
     shell: Shell,
     product: ProductView,
+    /// What stands in the field for the quantity.
+    typed: String,
+    mistakes: Mistakes,
+}
+
+impl ProductPage {
+    fn new(visitor: &Visitor, product: &Product) -> Self {
+        let product = ProductView::from(product);
+        Self { shell: visitor.shell(), product, typed: "1".to_owned(), mistakes: Mistakes::default() }
+    }
 }
 
 /// `GET /products/{sku}`.
@@ -120,8 +131,13 @@ pub(crate) async fn product(
         return Err(not_found());
     }
     let product = shop.api.product(&visitor.caller, &sku).await?.ok_or_else(not_found)?;
-    let shown = ProductPage { shell: visitor.shell(), product: ProductView::from(&product) };
-    Ok(page(StatusCode::OK, &shown))
+    Ok(page(StatusCode::OK, &ProductPage::new(&visitor, &product)))
+}
+
+/// The product's page again, for who wanted to put an impossible number of it into the cart.
+pub(crate) fn refused(visitor: &Visitor, product: &Product, typed: &str, mistakes: Mistakes) -> Response {
+    let shown = ProductPage { typed: typed.to_owned(), mistakes, ..ProductPage::new(visitor, product) };
+    page(StatusCode::BAD_REQUEST, &shown)
 }
 
 #[cfg(test)]
@@ -159,8 +175,9 @@ mod tests {
     #[test]
     fn what_is_sold_out_cannot_be_put_into_the_cart() {
         let html = |available| {
-            let product = product("Mug", available);
-            ProductPage { shell: shell(), product }.render().expect("draws")
+            let (typed, mistakes) = ("1".to_owned(), Mistakes::default());
+            let page = ProductPage { shell: shell(), product: product("Mug", available), typed, mistakes };
+            page.render().expect("draws")
         };
         assert!(html(3).contains("action=\"/cart/add\"") && html(3).contains("Only 3 left"));
         assert!(!html(0).contains("action=\"/cart/add\"") && html(0).contains("Sold out"));

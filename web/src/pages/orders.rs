@@ -1,26 +1,19 @@
-//! A customer's orders: the list, one order's page, and paying for it.
-//!
-//! *Read your own writes*: placing and paying lead to the page with the version they made, and
-//! the page waits for the read model to have seen it. If that takes long, a page says so and
-//! looks again by itself.
+//! A customer's orders as a list, narrowed by status; an operator sees everybody's.
 
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{DateTime, Utc};
-use gateway::ApiError;
-use gateway::api::{CardNumber, Order, OrderStatus, OrderWithTimeline, PayOrder};
+use axum::response::Response;
+use gateway::api::{Order, OrderStatus};
 
-use super::{fresh_key, log_in_first, next_page};
+use super::{customer, log_in_first, next_page};
 use crate::Shop;
-use crate::cards::Choice;
-use crate::error::{PageError, sentence, status};
-use crate::form::{Form, Query, Segment};
+use crate::error::PageError;
+use crate::form::Query;
 use crate::layout::{Shell, page};
-use crate::order_view::{Badge, OrderView, badge, number};
+use crate::order_view::{Badge, badge, number, path};
 use crate::session::Visitor;
-use crate::{money, url, when};
+use crate::{money, when};
 
 const PAGE: i32 = 20;
 
@@ -30,13 +23,17 @@ struct RowView {
     what: String,
     number: String,
     badge: Badge,
+    /// A cancellation or a return is under way.
+    unwinding: bool,
     placed: String,
     placed_machine: String,
     total: String,
+    /// Whose it is, where one sees other people's.
+    customer: Option<String>,
 }
 
-impl From<&Order> for RowView {
-    fn from(order: &Order) -> Self {
+impl RowView {
+    fn of(order: &Order, for_operator: bool) -> Self {
         let first = order.lines.first().map_or("Nothing", |line| &line.name);
         let what = match order.lines.len() {
             0 | 1 => first.to_owned(),
@@ -47,9 +44,11 @@ impl From<&Order> for RowView {
             what,
             number: number(&order.id),
             badge: badge(order.status),
+            unwinding: order.unwinding,
             placed: when::date_and_time(order.placed_at),
             placed_machine: when::machine(order.placed_at),
             total: money::format(order.total.amount, &order.total.currency),
+            customer: for_operator.then(|| customer(&order.customer_id)),
         }
     }
 }
@@ -67,9 +66,13 @@ struct OrdersPage {
     shell: Shell,
     orders: Vec<RowView>,
     filters: Vec<Filter>,
-    filtered: bool,
+    /// What it is narrowed to, in a word or two.
+    filtered: Option<&'static str>,
     total: i64,
+    /// Not the first page.
     further: bool,
+    /// Where this list begins.
+    start: String,
     next: Option<String>,
 }
 
@@ -86,13 +89,15 @@ pub(crate) async fn list(
     let status = query.optional("status").map(status_named).transpose()?;
     let found = shop.api.orders(&visitor.caller, PAGE, after, status).await?;
     let filter = status.map(|status| ("status", status.as_str()));
+    let for_operator = visitor.caller.is_operator();
     let shown = OrdersPage {
         shell: visitor.shell(),
-        orders: found.nodes().map(RowView::from).collect(),
+        orders: found.nodes().map(|order| RowView::of(order, for_operator)).collect(),
         filters: filters(status),
-        filtered: status.is_some(),
+        filtered: status.map(|status| badge(status).text),
         total: found.total,
         further: after.is_some(),
+        start: narrowed_to(status),
         next: next_page("/orders", filter, found.has_next_page, found.end_cursor()),
     };
     Ok(page(StatusCode::OK, &shown))
@@ -103,130 +108,15 @@ fn status_named(name: &str) -> Result<OrderStatus, PageError> {
     found.ok_or_else(|| PageError::bad_request("Orders have no such status."))
 }
 
-/// The statuses that people look for.
 fn filters(current: Option<OrderStatus>) -> Vec<Filter> {
-    let offered = [OrderStatus::AwaitingPayment, OrderStatus::Confirmed, OrderStatus::Expired, OrderStatus::Rejected];
-    let all = Filter { path: "/orders".to_owned(), text: "All", current: current.is_none() };
-    let others = offered.into_iter().map(|status| Filter {
-        path: format!("/orders?status={}", status.as_str()),
-        text: badge(status).text,
-        current: current == Some(status),
-    });
-    std::iter::once(all).chain(others).collect()
-}
-
-/// The parts that change while one looks; also sent live, alone.
-#[derive(Template)]
-#[template(path = "_order_live.html")]
-pub(crate) struct LivePart {
-    pub(crate) shell: Shell,
-    pub(crate) order: OrderView,
-    pub(crate) key: String,
-    pub(crate) chosen: String,
-    pub(crate) later: bool,
-    pub(crate) error: Option<String>,
-}
-
-#[derive(Template)]
-#[template(path = "order.html")]
-struct OrderPage {
-    shell: Shell,
-    order: OrderView,
-    key: String,
-    chosen: String,
-    later: bool,
-    error: Option<String>,
-}
-
-/// The live part of an order's page, for this visitor, at this time.
-pub(crate) fn live_part(visitor: &Visitor, found: &OrderWithTimeline, now: DateTime<Utc>) -> LivePart {
-    let order = OrderView::of(found, now);
-    LivePart {
-        shell: visitor.shell(),
-        chosen: order.cards[0].number.to_owned(),
-        order,
-        key: fresh_key(),
-        later: false,
-        error: None,
-    }
-}
-
-/// `GET /orders/{id}`: `?version=` is the least that it must show.
-pub(crate) async fn show(
-    State(shop): State<Shop>,
-    visitor: Visitor,
-    Segment(id): Segment,
-    Query(query): Query,
-) -> Result<Response, PageError> {
-    if !visitor.is_logged_in() {
-        return Ok(log_in_first(&path(&id)));
-    }
-    let version = query.optional("version").map(|text| {
-        let version = text.parse().ok().filter(|version| *version >= 0);
-        version.ok_or_else(|| PageError::bad_request("The address names no version of the order."))
-    });
-    let found = shop.api.order_with_timeline(&visitor.caller, &id, version.transpose()?).await?;
-    let found = found.ok_or_else(not_found)?;
-    let part = live_part(&visitor, &found, now(&shop));
-    Ok(page(StatusCode::OK, &OrderPage::from(part)))
-}
-
-/// `POST /orders/{id}/pay`.
-pub(crate) async fn pay(
-    State(shop): State<Shop>,
-    visitor: Visitor,
-    Segment(id): Segment,
-    Form(form): Form,
-) -> Result<Response, PageError> {
-    if !visitor.is_logged_in() {
-        return Ok(log_in_first(&path(&id)));
-    }
-    let key = form.bounded("key", 128)?;
-    let answer = match Choice::of(form.optional("card"), form.bounded("card_number", 40)?) {
-        Some(Choice::Now(number)) => {
-            let command = PayOrder {
-                order_id: id.clone(),
-                card: CardNumber::from(number),
-                idempotency_key: key.map(str::to_owned),
-            };
-            shop.api.pay_order(&visitor.caller, command).await
-        }
-        Some(Choice::Later) | None => Err(ApiError::bad_input("choose a card")),
+    let one = |status: Option<OrderStatus>| Filter {
+        path: narrowed_to(status),
+        text: status.map_or("All", |status| badge(status).text),
+        current: current == status,
     };
-    let error = match answer {
-        Ok(order) => {
-            let path = format!("{}?version={}", path(&order.id), order.version);
-            return Ok(Redirect::to(&path).into_response());
-        }
-        Err(error) => error,
-    };
-    // The page again, with what was wrong, and as the order stands now.
-    let found = shop.api.order_with_timeline(&visitor.caller, &id, None).await?.ok_or_else(not_found)?;
-    let mut part = live_part(&visitor, &found, now(&shop));
-    part.error = Some(sentence(&error.message));
-    if let Some(key) = key.filter(|_| error.code.is_unavailability()) {
-        // Whether it was done is not known: the same key, so that it is done once.
-        part.key = key.to_owned();
-    }
-    Ok(page(status(error.code), &OrderPage::from(part)))
+    std::iter::once(None).chain(OrderStatus::ALL.map(Some)).map(one).collect()
 }
 
-impl From<LivePart> for OrderPage {
-    fn from(part: LivePart) -> Self {
-        let LivePart { shell, order, key, chosen, later, error } = part;
-        Self { shell, order, key, chosen, later, error }
-    }
-}
-
-/// Nobody learns whether an order of somebody else exists.
-pub(crate) fn not_found() -> PageError {
-    PageError::not_found("You have no such order.")
-}
-
-pub(crate) fn now(shop: &Shop) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(shop.options.clock.now()).unwrap_or_default()
-}
-
-fn path(id: &str) -> String {
-    format!("/orders/{}", url::encode(id))
+fn narrowed_to(status: Option<OrderStatus>) -> String {
+    status.map_or_else(|| "/orders".to_owned(), |status| format!("/orders?status={}", status.as_str()))
 }

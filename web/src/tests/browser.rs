@@ -1,16 +1,21 @@
 //! A browser of few words: it keeps cookies, fills in forms, and sees pages as text.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use gateway::accounts::{DEMO_OPERATOR, DEMO_PASSWORD};
 use gateway::{Accounts, Api};
 use platform::bus::embedded::EmbeddedBus;
 use platform::clock::Clock;
 use platform::store::Db;
 use tower::ServiceExt;
+
+use platform::audit::Report;
+use tokio::sync::watch;
 
 use super::stand_ins::{StandIns, product};
 use crate::url::encode;
@@ -20,6 +25,9 @@ use crate::{WebOptions, router};
 pub(super) struct TestShop {
     pub(super) router: Router,
     pub(super) services: StandIns,
+    /// Where the background auditor puts its reports.
+    pub(super) auditor: watch::Sender<Option<Report>>,
+    accounts: Accounts,
     /// Removed at the end.
     _folder: tempfile::TempDir,
 }
@@ -35,15 +43,27 @@ impl TestShop {
             product("MUG-1", "Enamel mug <script>alert(1)</script>", 950, 24),
             product("PEN-1", "Fountain pen", 3_800, 0),
         ];
-        let services = StandIns { products: Arc::new(products), ..StandIns::default() };
-        let api = Api::new(services.connections(), accounts, bus);
-        let options = WebOptions { clock, secure_cookies: false, demo_account: None };
-        Self { router: router(api, options), services, _folder: folder }
+        let services = StandIns::selling(products);
+        let api = Api::new(services.connections(), accounts.clone(), bus);
+        let (auditor, audit) = watch::channel(None);
+        let options = WebOptions { clock, audit, secure_cookies: false, demo_account: None };
+        Self { router: router(api, options), services, auditor, accounts, _folder: folder }
+    }
+
+    /// An operator, logged in.
+    pub(super) async fn operator(&self) -> Browser {
+        self.accounts.ensure_demo().await.expect("demo accounts");
+        let mut browser = self.browser();
+        browser.get("/login").await;
+        let seen = browser.post("/login", &[("email", DEMO_OPERATOR), ("password", DEMO_PASSWORD)]).await;
+        assert_eq!(seen.status, StatusCode::SEE_OTHER, "{}", seen.text);
+        browser.get("/cart").await;
+        browser
     }
 
     /// A visitor who has no cookies yet.
     pub(super) fn browser(&self) -> Browser {
-        Browser { router: self.router.clone(), cookies: BTreeMap::new(), csrf: String::new() }
+        Browser { router: self.router.clone(), cookies: BTreeMap::new(), csrf: String::new(), from: None }
     }
 }
 
@@ -52,6 +72,8 @@ pub(super) struct Browser {
     pub(super) cookies: BTreeMap<String, String>,
     /// Of the last page that had one.
     pub(super) csrf: String,
+    /// Where the connection comes from, as the server says; nothing if it does not.
+    pub(super) from: Option<SocketAddr>,
 }
 
 /// An answer.
@@ -102,6 +124,9 @@ impl Browser {
         if !cookies.is_empty() {
             let value = cookies.join("; ").parse().expect("plain cookies");
             request.headers_mut().insert(header::COOKIE, value);
+        }
+        if let Some(from) = self.from {
+            request.extensions_mut().insert(ConnectInfo(from));
         }
         let response = self.router.clone().oneshot(request).await.expect("never fails");
         let (parts, body) = response.into_parts();

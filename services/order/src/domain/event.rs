@@ -1,6 +1,6 @@
 //! What can happen to an order.
 
-use super::{Card, Millis, Placed};
+use super::{Card, Millis, Placed, Refund};
 
 /// A step past the authorisation that is asked for until it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,11 @@ pub enum Step {
     Capture,
     /// Take the goods off the shelf.
     CommitStock,
+    /// Give the money back.
+    Refund,
+    /// Put the goods back: as a return if they had left the stock, else by giving
+    /// up their reservation.
+    ReturnStock,
 }
 
 /// A fact about an order, in the past tense.
@@ -63,12 +68,49 @@ pub enum Event {
         /// Of which attempt.
         attempt: i32,
     },
+    /// The bank holds the money and will never hand it over; it is let go.
+    CaptureRefused {
+        /// Of which attempt.
+        attempt: i32,
+        /// The bank's words.
+        reason: String,
+    },
     /// Stock and money are settled.
-    Confirmed,
+    Confirmed {
+        /// When it is shipped; `None`: never, a remembered cancellation comes next.
+        ship_at: Option<Millis>,
+    },
+    /// It is on its way.
+    Shipped {
+        /// When it is delivered.
+        deliver_at: Millis,
+    },
+    /// It has arrived.
+    Delivered,
     /// It was not paid in time.
     Expired {
         /// The deadline that passed.
         pay_before: Millis,
+    },
+    /// It was called off before any money was taken.
+    Cancelled {
+        /// For people; may be empty.
+        reason: String,
+    },
+    /// It was called off while a step was under way that cannot be stopped; the
+    /// order remembers, and unwinds as soon as that is done.
+    CancelRequested {
+        /// In the customer's words; may be empty.
+        reason: String,
+    },
+    /// Money that was taken goes back.
+    RefundRequested(Refund),
+    /// The open refund's money is back.
+    PaymentRefunded {
+        /// Which refund.
+        refund: i32,
+        /// Minor units.
+        amount: i64,
     },
     /// Money was held that the order cannot use; it goes back.
     LatePaymentRefused {
@@ -77,13 +119,18 @@ pub enum Event {
         /// For people.
         reason: String,
     },
-    /// The money is back.
+    /// The held money is back.
     PaymentVoided {
         /// Of which attempt.
         attempt: i32,
     },
     /// The goods are back on the shelf.
-    StockReturned,
+    StockReturned {
+        /// Of which refund; 0: the reservation of an order that ended unpaid.
+        refund: i32,
+    },
+    /// All money is given back and all goods are back.
+    Refunded,
     /// A step took too long and was asked for again.
     StepRetried {
         /// Which.

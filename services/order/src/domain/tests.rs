@@ -1,23 +1,46 @@
-//! The order aggregate and the saga, given/when/then.
+//! The order aggregate and the saga, given/when/then: here the words of the tests,
+//! and every history that ends in another state.
 
 #![allow(clippy::unwrap_used)]
+
+mod cancellation;
+mod checkout;
+mod every_interleaving;
+mod every_state;
+mod fulfilment;
+mod invariants;
+mod refund;
+mod saga;
+mod words;
 
 use super::*;
 use crate::saga::{Command, react};
 
 const NOW: Millis = 1_000_000;
 const DEADLINE: Millis = NOW + 900_000;
+/// When every input comes that has no time of its own.
+const THEN: Millis = NOW + 1_000;
+const TERMS: Terms = Terms { payment_window: 900_000, ship_after: 60_000, deliver_after: 120_000 };
+const SHIP_AT: Millis = THEN + TERMS.ship_after;
+const DELIVER_AT: Millis = THEN + TERMS.deliver_after;
+const TOTAL: i64 = 2_400;
 
 fn card() -> Card {
     Card { token: "tok_approve_4242".into(), last4: "4242".into() }
 }
 
+fn goods(sku: &str, quantity: i64) -> Goods {
+    Goods { sku: sku.into(), quantity }
+}
+
+/// Two cups and a pot.
 fn placed(card: Option<Card>) -> Box<Placed> {
+    let line = |sku: &str, quantity, unit_price| Line { sku: sku.into(), name: sku.into(), quantity, unit_price };
     Box::new(Placed {
         customer_id: "ada".into(),
         customer_email: "ada@example.com".into(),
-        lines: vec![Line { sku: "CUP".into(), name: "Cup".into(), quantity: 2, unit_price: 450 }],
-        total: 900,
+        lines: vec![line("CUP", 2, 450), line("POT", 1, 1_500)],
+        total: TOTAL,
         currency: "GBP".into(),
         pay_before: DEADLINE,
         card,
@@ -30,15 +53,67 @@ fn requested(attempt: i32) -> Event {
 }
 
 fn declined(attempt: i32, tries_left: i32) -> Event {
-    Event::PaymentDeclined { attempt, reason: "declined".into(), tries_left }
+    Event::PaymentDeclined { attempt, reason: "no".into(), tries_left }
+}
+
+fn abandoned(attempt: i32) -> Event {
+    Event::PaymentAbandoned { attempt, reason: "the bank did not answer; please try again".into() }
 }
 
 fn paid(attempt: i32) -> Event {
     Event::Paid { attempt, authorisation_id: "auth".into() }
 }
 
+fn captured() -> Event {
+    Event::PaymentCaptured { attempt: 1 }
+}
+
+fn refused() -> Event {
+    Event::CaptureRefused { attempt: 1, reason: "refused".into() }
+}
+
+fn confirmed() -> Event {
+    Event::Confirmed { ship_at: Some(SHIP_AT) }
+}
+
+fn cancelled(reason: &str) -> Event {
+    Event::Cancelled { reason: reason.into() }
+}
+
+/// Everything goes back, since the customer has changed his mind.
+fn whole_refund() -> Event {
+    let lines = vec![goods("CUP", 2), goods("POT", 1)];
+    let reason = "changed my mind".to_owned();
+    Event::RefundRequested(Refund { number: 1, cause: RefundCause::Cancelled, amount: TOTAL, lines, reason })
+}
+
+fn return_of(number: i32, amount: i64, lines: Vec<Goods>) -> Event {
+    Event::RefundRequested(Refund { number, cause: RefundCause::Returned, amount, lines, reason: String::new() })
+}
+
+fn money_back(refund: i32, amount: i64) -> Event {
+    Event::PaymentRefunded { refund, amount }
+}
+
+fn stock_back(refund: i32) -> Event {
+    Event::StockReturned { refund }
+}
+
 fn authorised(attempt: i32) -> Input {
     Input::PaymentAuthorised { attempt, authorisation_id: "auth".into() }
+}
+
+fn cancel() -> Input {
+    Input::Cancel { reason: "changed my mind".into() }
+}
+
+fn return_all() -> Input {
+    Input::Return { lines: None, reason: String::new() }
+}
+
+fn return_lines(lines: &[(&str, i64)]) -> Input {
+    let lines = lines.iter().map(|(sku, quantity)| goods(sku, *quantity)).collect();
+    Input::Return { lines: Some(lines), reason: String::new() }
 }
 
 /// The fold of a history, one event a millisecond.
@@ -47,11 +122,17 @@ fn given(history: &[Event]) -> Option<Order> {
 }
 
 fn when(history: &[Event], input: &Input) -> Result<Vec<Event>, Refusal> {
-    decide(given(history).as_ref(), input, NOW + 1_000)
+    decide(given(history).as_ref(), input, THEN, TERMS)
 }
 
-fn history_placed() -> Vec<Event> {
-    vec![Event::Placed(placed(None))]
+/// The history and what the input adds to it.
+fn after(history: &[Event], input: &Input) -> Vec<Event> {
+    [history, &when(history, input).unwrap()].concat()
+}
+
+/// A history that goes on.
+fn then(history: &[Event], events: &[Event]) -> Vec<Event> {
+    [history, events].concat()
 }
 
 fn history_awaiting() -> Vec<Event> {
@@ -59,215 +140,128 @@ fn history_awaiting() -> Vec<Event> {
 }
 
 fn history_in_flight() -> Vec<Event> {
-    [history_awaiting(), vec![requested(1)]].concat()
+    then(&history_awaiting(), &[requested(1)])
 }
 
 fn history_paid() -> Vec<Event> {
-    [history_in_flight(), vec![paid(1)]].concat()
+    then(&history_in_flight(), &[paid(1)])
 }
 
 fn history_captured() -> Vec<Event> {
-    [history_paid(), vec![Event::PaymentCaptured { attempt: 1 }]].concat()
+    then(&history_paid(), &[captured()])
 }
 
 fn history_confirmed() -> Vec<Event> {
-    [history_captured(), vec![Event::Confirmed]].concat()
+    then(&history_captured(), &[confirmed()])
+}
+
+fn history_delivered() -> Vec<Event> {
+    then(&history_confirmed(), &[Event::Shipped { deliver_at: DELIVER_AT }, Event::Delivered])
 }
 
 fn history_expired() -> Vec<Event> {
-    [history_in_flight(), vec![Event::Expired { pay_before: DEADLINE }]].concat()
+    then(&history_in_flight(), &[Event::Expired { pay_before: DEADLINE }])
 }
 
-fn history_rejected() -> Vec<Event> {
-    [history_placed(), vec![Event::Rejected { reason: "short".into() }]].concat()
+fn history_refused() -> Vec<Event> {
+    then(&history_paid(), &[refused(), cancelled("refused")])
 }
 
-/// Every reachable state, by name.
+/// Every reachable state, by name; that none is missing is a test of its own
+/// (`every_state_that_can_be_reached_has_its_place_in_the_table`).
 fn states() -> Vec<(&'static str, Vec<Event>)> {
+    let from = |history: Vec<Event>, events: &[Event]| then(&history, events);
+    let placed = || vec![Event::Placed(placed(None))];
+    let asked_off = || Event::CancelRequested { reason: "changed my mind".into() };
+    let charged = || {
+        let reason = "charged although the charge had been refused".to_owned();
+        Event::RefundRequested(Refund {
+            number: 1,
+            cause: RefundCause::Cancelled,
+            amount: TOTAL,
+            lines: vec![],
+            reason,
+        })
+    };
+    let all = || vec![goods("CUP", 2), goods("POT", 1)];
+    let rest = || vec![goods("CUP", 1), goods("POT", 1)];
+    let cup_back =
+        || from(history_delivered(), &[return_of(1, 450, vec![goods("CUP", 1)]), money_back(1, 450), stock_back(1)]);
     vec![
-        ("placed", history_placed()),
+        ("placed", placed()),
+        ("card offered", from(placed(), &[Event::CardOffered { card: card() }])),
+        ("rejected", from(placed(), &[Event::Rejected { reason: "short".into() }])),
         ("awaiting", history_awaiting()),
         ("in flight", history_in_flight()),
-        ("paid", history_paid()),
-        ("captured", history_captured()),
-        ("confirmed", history_confirmed()),
+        ("abandoned", from(history_in_flight(), &[abandoned(1)])),
+        ("declined", from(history_in_flight(), &[declined(1, 2)])),
+        (
+            "out of tries",
+            from(history_in_flight(), &[declined(1, 2), requested(2), declined(2, 1), requested(3), declined(3, 0)]),
+        ),
         ("expired", history_expired()),
-        ("rejected", history_rejected()),
+        ("expired, stock back", from(history_expired(), &[stock_back(0)])),
+        ("cancelled", from(history_awaiting(), &[cancelled("changed my mind")])),
+        ("cancelled, stock back", from(history_awaiting(), &[cancelled("changed my mind"), stock_back(0)])),
+        ("paid", history_paid()),
+        ("paid, called off", from(history_paid(), &[asked_off()])),
+        ("captured", history_captured()),
+        ("captured, called off", from(history_captured(), &[asked_off()])),
+        ("refused", history_refused()),
+        ("refused, stock back", from(history_refused(), &[stock_back(0)])),
+        ("charged after all: money out", from(history_refused(), &[captured(), charged()])),
+        ("charged after all, stock back: money out", from(history_refused(), &[stock_back(0), captured(), charged()])),
+        (
+            "charged after all: refunded",
+            from(history_refused(), &[captured(), charged(), money_back(1, TOTAL), Event::Refunded]),
+        ),
+        (
+            "charged after all, stock back: refunded",
+            from(history_refused(), &[stock_back(0), captured(), charged(), money_back(1, TOTAL), Event::Refunded]),
+        ),
+        ("uncommitted: money out", from(history_paid(), &[asked_off(), captured(), whole_refund()])),
+        (
+            "uncommitted: stock out",
+            from(history_paid(), &[asked_off(), captured(), whole_refund(), money_back(1, TOTAL)]),
+        ),
+        (
+            "uncommitted: refunded",
+            from(
+                history_paid(),
+                &[asked_off(), captured(), whole_refund(), money_back(1, TOTAL), stock_back(1), Event::Refunded],
+            ),
+        ),
+        ("confirmed", history_confirmed()),
+        ("confirmed: money out", from(history_confirmed(), &[whole_refund()])),
+        ("confirmed: stock out", from(history_confirmed(), &[whole_refund(), money_back(1, TOTAL)])),
+        (
+            "confirmed: refunded",
+            from(history_confirmed(), &[whole_refund(), money_back(1, TOTAL), stock_back(1), Event::Refunded]),
+        ),
+        ("shipped", from(history_confirmed(), &[Event::Shipped { deliver_at: DELIVER_AT }])),
+        ("delivered", history_delivered()),
+        ("return of all: money out", from(history_delivered(), &[return_of(1, TOTAL, all())])),
+        ("return of all: stock out", from(history_delivered(), &[return_of(1, TOTAL, all()), money_back(1, TOTAL)])),
+        (
+            "return of all: refunded",
+            from(
+                history_delivered(),
+                &[return_of(1, TOTAL, all()), money_back(1, TOTAL), stock_back(1), Event::Refunded],
+            ),
+        ),
+        ("return of part: money out", from(history_delivered(), &[return_of(1, 450, vec![goods("CUP", 1)])])),
+        (
+            "return of part: stock out",
+            from(history_delivered(), &[return_of(1, 450, vec![goods("CUP", 1)]), money_back(1, 450)]),
+        ),
+        ("partly returned", cup_back()),
+        ("second part: money out", from(cup_back(), &[return_of(2, 450, vec![goods("CUP", 1)])])),
+        ("second part: stock out", from(cup_back(), &[return_of(2, 450, vec![goods("CUP", 1)]), money_back(2, 450)])),
+        ("return of the rest: money out", from(cup_back(), &[return_of(2, 1_950, rest())])),
+        ("return of the rest: stock out", from(cup_back(), &[return_of(2, 1_950, rest()), money_back(2, 1_950)])),
+        (
+            "return of the rest: refunded",
+            from(cup_back(), &[return_of(2, 1_950, rest()), money_back(2, 1_950), stock_back(2), Event::Refunded]),
+        ),
     ]
-}
-
-/// Every (state, input) pair has the one outcome that stands here; what is not
-/// named changes nothing.
-#[test]
-fn every_input_in_every_state_has_one_outcome() {
-    let step_due = |history: &[Event]| given(history).unwrap().step_due.unwrap_or(-1);
-    type AfterHistory = Box<dyn Fn(&[Event]) -> Input>;
-    let inputs: Vec<(&str, AfterHistory)> = vec![
-        ("pay", Box::new(|_| Input::Pay { card: card() })),
-        ("reserved", Box::new(|_| Input::StockReserved)),
-        ("short", Box::new(|_| Input::StockShort { reason: "short".into() })),
-        ("released", Box::new(|_| Input::StockReleased)),
-        ("committed", Box::new(|_| Input::StockCommitted)),
-        ("authorised", Box::new(|_| authorised(1))),
-        ("declined", Box::new(|_| Input::PaymentDeclined { attempt: 1, reason: "declined".into() })),
-        ("captured", Box::new(|_| Input::PaymentCaptured { attempt: 1 })),
-        ("voided", Box::new(|_| Input::PaymentVoided { attempt: 1 })),
-        ("deadline", Box::new(|_| Input::DeadlinePassed { due: DEADLINE })),
-        ("overdue", Box::new(move |history| Input::StepOverdue { due: step_due(history) })),
-    ];
-    let late = |reason: &str| Ok(vec![Event::LatePaymentRefused { attempt: 1, reason: reason.into() }]);
-    let expired = || Ok(vec![Event::Expired { pay_before: DEADLINE }]);
-    let expected = |state: &str, input: &str| -> Result<Vec<Event>, Refusal> {
-        match (state, input) {
-            ("placed", "pay") => Ok(vec![Event::CardOffered { card: card() }]),
-            ("placed", "reserved") => Ok(vec![Event::AwaitingPayment]),
-            ("placed", "short") => Ok(vec![Event::Rejected { reason: "short".into() }]),
-            ("placed" | "awaiting" | "in flight", "deadline") => expired(),
-            ("placed" | "awaiting", "authorised") => late("another attempt has taken its place"),
-            ("awaiting", "pay") => Ok(vec![requested(1)]),
-            ("in flight", "pay") => Err(Refusal::PaymentUnderWay),
-            ("in flight", "authorised") => Ok(vec![paid(1)]),
-            ("in flight", "declined") => Ok(vec![declined(1, 2)]),
-            ("in flight", "overdue") => Ok(vec![Event::PaymentAbandoned {
-                attempt: 1,
-                reason: "the bank did not answer; please try again".into(),
-            }]),
-            ("paid", "captured") => Ok(vec![Event::PaymentCaptured { attempt: 1 }]),
-            ("paid", "overdue") => Ok(vec![Event::StepRetried { step: Step::Capture, retry: 1 }]),
-            ("captured", "committed") => Ok(vec![Event::Confirmed]),
-            ("captured", "overdue") => Ok(vec![Event::StepRetried { step: Step::CommitStock, retry: 1 }]),
-            ("expired", "authorised") => late("the order had expired"),
-            ("rejected", "authorised") => late("the order could not be served"),
-            ("expired", "released") => Ok(vec![Event::StockReturned]),
-            (_, "pay") => Err(Refusal::NotPayable),
-            _ => Ok(Vec::new()),
-        }
-    };
-    for (state, history) in states() {
-        for (name, input) in &inputs {
-            let input = input(&history);
-            assert_eq!(when(&history, &input), expected(state, name), "{name} when {state}");
-        }
-    }
-}
-
-#[test]
-fn a_card_offered_at_checkout_is_used_as_soon_as_the_stock_is_reserved() {
-    let history = [Event::Placed(placed(Some(card())))];
-    assert_eq!(when(&history, &Input::StockReserved), Ok(vec![Event::AwaitingPayment, requested(1)]));
-    let offered = [history_placed(), vec![Event::CardOffered { card: card() }]].concat();
-    assert_eq!(when(&offered, &Input::StockReserved), Ok(vec![Event::AwaitingPayment, requested(1)]));
-    assert_eq!(when(&offered, &Input::Pay { card: card() }), Err(Refusal::PaymentUnderWay));
-}
-
-#[test]
-fn a_card_is_not_charged_after_the_deadline_even_if_nobody_has_noticed_it() {
-    let order = given(&[Event::Placed(placed(Some(card())))]);
-    let events = decide(order.as_ref(), &Input::StockReserved, DEADLINE);
-    assert_eq!(events, Ok(vec![Event::AwaitingPayment]));
-    let order = given(&history_awaiting());
-    assert_eq!(decide(order.as_ref(), &Input::Pay { card: card() }, DEADLINE), Err(Refusal::TooLate));
-}
-
-#[test]
-fn three_declines_end_the_tries_but_not_the_order() {
-    let mut history = history_awaiting();
-    for (attempt, left) in [(1, 2), (2, 1), (3, 0)] {
-        history.push(requested(attempt));
-        let no = Input::PaymentDeclined { attempt, reason: "declined".into() };
-        assert_eq!(when(&history, &no), Ok(vec![declined(attempt, left)]));
-        history.push(declined(attempt, left));
-    }
-    assert_eq!(when(&history, &Input::Pay { card: card() }), Err(Refusal::NoTriesLeft));
-    assert_eq!(given(&history).unwrap().status, Status::AwaitingPayment);
-    assert_eq!(
-        when(&history, &Input::DeadlinePassed { due: DEADLINE }),
-        Ok(vec![Event::Expired { pay_before: DEADLINE }])
-    );
-}
-
-/// The race, both ways.
-#[test]
-fn of_deadline_and_authorisation_the_first_to_arrive_wins() {
-    let in_time = [history_in_flight(), vec![paid(1)]].concat();
-    assert_eq!(when(&in_time, &Input::DeadlinePassed { due: DEADLINE }), Ok(vec![]));
-
-    let too_late = history_expired();
-    let refused = when(&too_late, &authorised(1)).unwrap();
-    assert!(matches!(refused[..], [Event::LatePaymentRefused { attempt: 1, .. }]));
-    let history = [too_late, refused].concat();
-    // Told again, it is not refused again; once voided, that is told.
-    assert_eq!(when(&history, &authorised(1)), Ok(vec![]));
-    assert_eq!(when(&history, &Input::PaymentVoided { attempt: 1 }), Ok(vec![Event::PaymentVoided { attempt: 1 }]));
-}
-
-#[test]
-fn a_superseded_attempt_is_given_back_while_the_new_one_goes_on() {
-    let abandoned = Event::PaymentAbandoned { attempt: 1, reason: "no answer".into() };
-    let history = [history_in_flight(), vec![abandoned, requested(2)]].concat();
-    assert!(matches!(when(&history, &authorised(1)).unwrap()[..], [Event::LatePaymentRefused { attempt: 1, .. }]));
-    assert_eq!(when(&history, &authorised(2)), Ok(vec![paid(2)]));
-    // After the second has paid, the first is still not wanted.
-    let history = [history, vec![paid(2)]].concat();
-    assert!(matches!(when(&history, &authorised(1)).unwrap()[..], [Event::LatePaymentRefused { attempt: 1, .. }]));
-    assert_eq!(when(&history, &authorised(2)), Ok(vec![]));
-}
-
-#[test]
-fn a_timer_that_is_not_the_row_s_is_disobeyed() {
-    for due in [DEADLINE - 1, DEADLINE + 1] {
-        assert_eq!(when(&history_awaiting(), &Input::DeadlinePassed { due }), Ok(vec![]));
-    }
-    let due = given(&history_paid()).unwrap().step_due.unwrap();
-    assert_eq!(when(&history_paid(), &Input::StepOverdue { due: due + 1 }), Ok(vec![]));
-}
-
-#[test]
-fn a_step_is_asked_for_again_at_growing_distances() {
-    let mut history = history_paid();
-    let mut waits = Vec::new();
-    for retry in 1..=8 {
-        history.push(Event::StepRetried { step: Step::Capture, retry });
-        let at = NOW + i64::try_from(history.len()).unwrap() - 1;
-        waits.push(given(&history).unwrap().step_due.unwrap() - at);
-    }
-    assert_eq!(waits[..3], [2 * SETTLE_WITHIN, 4 * SETTLE_WITHIN, 8 * SETTLE_WITHIN]);
-    assert_eq!(waits[6], waits[7], "the distance has a cap");
-}
-
-#[test]
-fn nothing_is_decided_for_an_order_that_does_not_exist() {
-    assert_eq!(decide(None, &Input::Pay { card: card() }, NOW), Err(Refusal::Unknown));
-    assert_eq!(decide(None, &Input::StockReserved, NOW), Ok(vec![]));
-    assert_eq!(when(&history_placed(), &Input::Place(placed(None))), Err(Refusal::PlacedAlready));
-}
-
-/// The saga as a table: event, and what is asked of whom.
-#[test]
-fn each_event_asks_for_its_step() {
-    let asks = |history: &[Event]| react(&given(history).unwrap(), history.last().unwrap());
-    assert_eq!(asks(&history_placed()), Some(Command::ReserveStock));
-    assert_eq!(asks(&history_awaiting()), None);
-    assert_eq!(asks(&history_in_flight()), Some(Command::AuthorisePayment { attempt: 1, card: card() }));
-    assert_eq!(asks(&history_paid()), Some(Command::CapturePayment { attempt: 1 }));
-    assert_eq!(asks(&history_captured()), Some(Command::CommitStock));
-    assert_eq!(asks(&history_confirmed()), None);
-    assert_eq!(asks(&history_expired()), Some(Command::ReleaseStock));
-    assert_eq!(asks(&history_rejected()), None);
-    let refused = Event::LatePaymentRefused { attempt: 1, reason: "late".into() };
-    assert_eq!(asks(&[history_expired(), vec![refused]].concat()), Some(Command::VoidPayment { attempt: 1 }));
-    for (step, command) in
-        [(Step::Capture, Command::CapturePayment { attempt: 1 }), (Step::CommitStock, Command::CommitStock)]
-    {
-        let again = Event::StepRetried { step, retry: 1 };
-        assert_eq!(asks(&[history_paid(), vec![again]].concat()), Some(command));
-    }
-}
-
-#[test]
-fn an_ended_order_has_no_timers_left() {
-    for history in [history_rejected(), history_expired(), history_confirmed()] {
-        let order = given(&history).unwrap();
-        assert_eq!((order.pay_before, order.step_due), (None, None), "{:?}", order.status);
-    }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use platform::clock::{Clock, Millis};
 use platform::error::{Failure, Unavailable};
-use platform::message::fresh_id;
 use platform::service_loop::Handle;
 
 use super::{Answer, Bank, Line, Reply, Request};
@@ -35,9 +34,9 @@ impl BankClient {
     /// or not. Ask again with the same request, it will not do it twice.
     /// [`Failure::Rejected`]: it will not, however often it is asked.
     pub async fn ask(&self, request: Request) -> Result<Answer, Failure> {
-        // A fresh id for each call; the key in the request is what makes asking
-        // again safe.
-        let call = self.bank.submit(fresh_id(), String::new(), request);
+        // Without an id: the key in the request is what makes asking again safe, and
+        // each call is to count.
+        let call = self.bank.submit(String::new(), String::new(), request);
         let reply =
             tokio::time::timeout(PATIENCE, call).await.map_err(|_| Unavailable::new("the bank does not answer"))??;
         match reply {

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | approve | does as it is asked |
 //! | decline, insufficient | declines |
-//! | slow | the authorisation is made at once, its answer takes 3 s |
+//! | slow | does at once as it is asked, and every answer takes 3 s |
 //! | unreachable | the first two calls *of each key* do not get through |
 //! | lost | the first call *of each key* is obeyed, its answer gets lost |
+//! | capture refused | approves, and refuses to hand over what it holds |
 //!
-//! A bad line is bad for whatever is said over it, so the last two meet captures
-//! and voids as well as authorisations: a charge whose answer is lost is the one
-//! that must not be made twice.
+//! A bad line is bad for whatever is said over it, so three of them meet captures,
+//! voids and refunds as well as authorisations: a charge whose answer is lost is the
+//! one that must not be made twice, and so is the refund.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ use crate::domain::Money;
 
 /// Calls of one key that do not get through.
 const UNREACHABLE: i64 = 2;
+const NOTHING_HELD: &str = "nothing is held";
+/// Why a capture is refused.
+const WITHDRAWN: &str = "the bank has withdrawn its approval";
 
 /// What the bank keeps under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub(super) struct Hold {
     pub(super) authorisation_id: String,
     pub(super) amount: Money,
     pub(super) state: HoldState,
+    /// Minor units given back of what was charged.
+    pub(super) refunded: i64,
 }
 
 /// What has become of a hold.
@@ -46,7 +52,7 @@ pub(super) struct Hold {
 pub enum HoldState {
     /// It stands.
     Held,
-    /// The money is taken.
+    /// The money is taken; all or part of it may have been given back.
     Charged,
     /// The money is let go.
     Released,
@@ -85,7 +91,7 @@ pub(super) struct Decision {
 ///
 /// # Errors
 /// What is asked makes no sense, whoever asks: there is nothing (any more) to
-/// charge or to let go, or the key was used for something else.
+/// charge, to let go or to give back, or the key was used for something else.
 pub(super) fn decide(
     record: Option<&Record>,
     hold: Option<&Hold>,
@@ -95,7 +101,8 @@ pub(super) fn decide(
     let (token, amount) = match (&request.operation, hold) {
         (Operation::Authorise { amount, token }, _) => (token, amount),
         (Operation::Capture | Operation::Void, Some(hold)) => (&hold.token, &hold.amount),
-        (Operation::Capture | Operation::Void, None) => return Err("nothing is held"),
+        (Operation::Refund { amount, .. }, Some(hold)) => (&hold.token, amount),
+        (Operation::Capture | Operation::Void | Operation::Refund { .. }, None) => return Err(NOTHING_HELD),
     };
     if record.is_some_and(|record| record.amount != *amount) {
         return Err("this key was used for another amount");
@@ -112,7 +119,7 @@ pub(super) fn decide(
         Some(answer) => (answer, None),
         None => execute(&request.operation, conduct, hold, fresh_id)?,
     };
-    let line = line(conduct, &request.operation, calls);
+    let line = line(conduct, calls);
     Ok(Decision { record: record(Some(answer.clone())), hold, reply: Reply::Through(answer, line) })
 }
 
@@ -123,47 +130,82 @@ fn execute(
     hold: Option<&Hold>,
     fresh_id: String,
 ) -> Result<(Answer, Option<Hold>), &'static str> {
-    let declined = |reason: &str| Ok((Answer::Declined { reason: reason.to_owned() }, None));
-    match operation {
-        Operation::Authorise { amount, token } => match conduct {
-            None => declined("the bank does not know this card"),
-            Some(Conduct::Decline) => declined("the bank declined the card"),
-            Some(Conduct::InsufficientFunds) => declined("there is not enough money on the card"),
-            Some(Conduct::Approve | Conduct::Slow | Conduct::Unreachable | Conduct::LostAnswer) => {
-                let hold = Hold {
-                    token: token.clone(),
-                    authorisation_id: fresh_id.clone(),
-                    amount: amount.clone(),
-                    state: HoldState::Held,
-                };
-                Ok((Answer::Approved { authorisation_id: fresh_id }, Some(hold)))
-            }
-        },
-        Operation::Capture => match hold.map(|hold| hold.state) {
-            Some(HoldState::Held) => Ok((Answer::Captured, changed(hold, HoldState::Charged))),
-            Some(HoldState::Charged) => Ok((Answer::Captured, None)),
-            Some(HoldState::Released) => Err("what was held has been let go"),
-            None => Err("nothing is held"),
-        },
-        Operation::Void => match hold.map(|hold| hold.state) {
-            Some(HoldState::Held) => Ok((Answer::Voided, changed(hold, HoldState::Released))),
-            Some(HoldState::Released) => Ok((Answer::Voided, None)),
-            Some(HoldState::Charged) => Err("what was held has been taken"),
-            None => Err("nothing is held"),
-        },
+    match (operation, hold) {
+        (Operation::Authorise { amount, token }, _) => Ok(authorise(amount, token, conduct, fresh_id)),
+        (Operation::Capture, Some(hold)) => capture(hold, conduct),
+        (Operation::Void, Some(hold)) => void(hold),
+        (Operation::Refund { amount, .. }, Some(hold)) => refund(hold, amount),
+        (Operation::Capture | Operation::Void | Operation::Refund { .. }, None) => Err(NOTHING_HELD),
     }
 }
 
-fn changed(hold: Option<&Hold>, state: HoldState) -> Option<Hold> {
-    hold.map(|hold| Hold { state, ..hold.clone() })
+fn authorise(amount: &Money, token: &str, conduct: Option<Conduct>, fresh_id: String) -> (Answer, Option<Hold>) {
+    let declined = |reason: &str| (Answer::Declined { reason: reason.to_owned() }, None);
+    match conduct {
+        None => declined("the bank does not know this card"),
+        Some(Conduct::Decline) => declined("the bank declined the card"),
+        Some(Conduct::InsufficientFunds) => declined("there is not enough money on the card"),
+        Some(
+            Conduct::Approve | Conduct::Slow | Conduct::Unreachable | Conduct::LostAnswer | Conduct::RefuseCapture,
+        ) => {
+            let hold = Hold {
+                token: token.to_owned(),
+                authorisation_id: fresh_id.clone(),
+                amount: amount.clone(),
+                state: HoldState::Held,
+                refunded: 0,
+            };
+            (Answer::Approved { authorisation_id: fresh_id }, Some(hold))
+        }
+    }
+}
+
+fn capture(hold: &Hold, conduct: Option<Conduct>) -> Result<(Answer, Option<Hold>), &'static str> {
+    match hold.state {
+        HoldState::Held if conduct == Some(Conduct::RefuseCapture) => {
+            Ok((Answer::CaptureRefused { reason: WITHDRAWN.to_owned() }, None))
+        }
+        HoldState::Held => Ok((Answer::Captured, Some(Hold { state: HoldState::Charged, ..hold.clone() }))),
+        HoldState::Charged => Ok((Answer::Captured, None)),
+        HoldState::Released => Err("what was held has been let go"),
+    }
+}
+
+fn void(hold: &Hold) -> Result<(Answer, Option<Hold>), &'static str> {
+    match hold.state {
+        HoldState::Held => Ok((Answer::Voided, Some(Hold { state: HoldState::Released, ..hold.clone() }))),
+        HoldState::Released => Ok((Answer::Voided, None)),
+        HoldState::Charged => Err("what was held has been taken"),
+    }
+}
+
+/// A refund that was made before never comes here: its key has the answer.
+fn refund(hold: &Hold, amount: &Money) -> Result<(Answer, Option<Hold>), &'static str> {
+    match hold.state {
+        HoldState::Held => Err("what is held has not been taken"),
+        HoldState::Released => Err("what was held has been let go"),
+        HoldState::Charged if amount.currency != hold.amount.currency => Err("it was taken in another currency"),
+        HoldState::Charged if (1..=hold.amount.amount - hold.refunded).contains(&amount.amount) => {
+            Ok((Answer::Refunded, Some(Hold { refunded: hold.refunded + amount.amount, ..hold.clone() })))
+        }
+        HoldState::Charged => Err("less than that is left to give back"),
+    }
 }
 
 /// How the answer to the `calls`th call of a key travels.
-fn line(conduct: Option<Conduct>, operation: &Operation, calls: i64) -> Line {
-    match (conduct, operation) {
-        (Some(Conduct::LostAnswer), _) if calls == 1 => Line::Lost,
-        (Some(Conduct::Slow), Operation::Authorise { .. }) => Line::Slow,
-        _ => Line::Clear,
+fn line(conduct: Option<Conduct>, calls: i64) -> Line {
+    match conduct {
+        Some(Conduct::LostAnswer) if calls == 1 => Line::Lost,
+        Some(Conduct::Slow) => Line::Slow,
+        Some(
+            Conduct::Approve
+            | Conduct::Decline
+            | Conduct::InsufficientFunds
+            | Conduct::Unreachable
+            | Conduct::LostAnswer
+            | Conduct::RefuseCapture,
+        )
+        | None => Line::Clear,
     }
 }
 
@@ -184,50 +226,4 @@ impl HoldState {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(operation: Operation) -> Request {
-        Request { order_id: "o-1".into(), attempt: 1, operation }
-    }
-
-    fn authorise(amount: i64, token: &str) -> Request {
-        request(Operation::Authorise { amount: Money { amount, currency: "GBP".into() }, token: token.into() })
-    }
-
-    #[test]
-    fn a_key_that_is_used_again_gives_the_first_answer_and_moves_nothing() {
-        let call = authorise(100, "tok_approve_4242");
-        let first = decide(None, None, &call, "auth_1".into()).expect("approved");
-        let again = decide(Some(&first.record), first.hold.as_ref(), &call, "auth_2".into()).expect("approved");
-        assert_eq!(again.reply, first.reply);
-        assert_eq!(again.hold, None);
-        assert_eq!(again.record.calls, 2);
-    }
-
-    #[test]
-    fn a_key_that_is_used_for_another_amount_is_refused() {
-        let first = decide(None, None, &authorise(100, "tok_approve_4242"), "auth_1".into()).expect("approved");
-        let other = authorise(101, "tok_approve_4242");
-        assert!(decide(Some(&first.record), first.hold.as_ref(), &other, "auth_2".into()).is_err());
-    }
-
-    #[test]
-    fn what_is_let_go_cannot_be_charged_and_what_is_charged_cannot_be_let_go() {
-        let held = decide(None, None, &authorise(100, "tok_approve_4242"), "auth_1".into()).expect("approved").hold;
-        for (first, then) in [(Operation::Capture, Operation::Void), (Operation::Void, Operation::Capture)] {
-            let done = decide(None, held.as_ref(), &request(first), String::new()).expect("done");
-            assert!(decide(None, done.hold.as_ref(), &request(then), String::new()).is_err());
-        }
-        for operation in [Operation::Capture, Operation::Void] {
-            assert_eq!(decide(None, None, &request(operation), String::new()), Err("nothing is held"));
-        }
-    }
-
-    #[test]
-    fn a_token_that_it_never_gave_out_is_declined() {
-        let declined = decide(None, None, &authorise(100, "tok_made_up"), "auth_1".into()).expect("an answer");
-        assert!(matches!(declined.reply, Reply::Through(Answer::Declined { .. }, Line::Clear)), "{declined:?}");
-        assert_eq!(declined.hold, None);
-    }
-}
+mod tests;

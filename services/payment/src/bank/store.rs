@@ -75,8 +75,21 @@ pub struct BankHold {
     pub currency: String,
     /// HELD, CHARGED or RELEASED: see [`HoldState`].
     pub state: String,
+    /// Minor units given back of what was charged.
+    pub refunded: i64,
     /// Counts its changes.
     pub version: i64,
+}
+
+/// Money given back, as an auditor sees it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct BankRefund {
+    /// The idempotency key, `<order>/<attempt>/refund-<n>`.
+    pub key: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
 }
 
 /// Loads what the requests touch: the holds first, locked in key order, so that
@@ -92,7 +105,8 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
         payments.iter().map(|(order_id, attempt)| json!({ "order_id": order_id, "attempt": attempt })).collect();
     let rows: Vec<BankHold> = tx
         .fetch_for_update(
-            "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, version FROM bank_holds
+            "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, refunded, version
+             FROM bank_holds
              WHERE (order_id, attempt) IN
                    (SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT) FROM jsonb_each($1) AS r)
              ORDER BY order_id, attempt",
@@ -107,6 +121,7 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
             authorisation_id: row.authorisation_id,
             amount: Money { amount: row.amount, currency: row.currency },
             state,
+            refunded: row.refunded,
         };
         let slot = Slot { value: hold, version: row.version, changed: false };
         batch.holds.insert((row.order_id, i32::try_from(row.attempt).unwrap_or(i32::MAX)), slot);
@@ -174,22 +189,24 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
             "order_id": order_id, "attempt": attempt, "token": slot.value.token,
             "authorisation_id": slot.value.authorisation_id, "amount": slot.value.amount.amount,
             "currency": slot.value.amount.currency, "state": slot.value.state.as_str(),
-            "was": slot.version, "at": now,
+            "refunded": slot.value.refunded, "was": slot.version, "at": now,
         }));
     }
     if !new.is_empty() {
         tx.execute(
-            "INSERT INTO bank_holds (order_id, attempt, token, authorisation_id, amount, currency, state, version, at)
+            "INSERT INTO bank_holds (order_id, attempt, token, authorisation_id, amount, currency, state, refunded, version,
+                                     at)
              SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'token',
                     r.value->>'authorisation_id', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
-                    r.value->>'state', 1, CAST(r.value->>'at' AS BIGINT)
+                    r.value->>'state', CAST(r.value->>'refunded' AS BIGINT), 1, CAST(r.value->>'at' AS BIGINT)
              FROM jsonb_each($1) AS r",
             &new,
         )
         .await?;
     }
     tx.execute_each(
-        "UPDATE bank_holds SET state = r.value->>'state', version = bank_holds.version + 1
+        "UPDATE bank_holds SET state = r.value->>'state', refunded = CAST(r.value->>'refunded' AS BIGINT),
+                version = bank_holds.version + 1
          FROM jsonb_each($1) AS r
          WHERE bank_holds.order_id = r.value->>'order_id'
            AND bank_holds.attempt = CAST(r.value->>'attempt' AS BIGINT)
@@ -205,8 +222,20 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
 /// As the store answers.
 pub async fn holds(tx: &mut Tx) -> Result<Vec<BankHold>, StoreError> {
     tx.fetch(
-        "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, version FROM bank_holds
+        "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, refunded, version FROM bank_holds
          WHERE $1 <> '' ORDER BY order_id, attempt",
+        &[0; 0],
+    )
+    .await
+}
+
+/// All money that the bank has given back, in the order of its keys.
+///
+/// # Errors
+/// As the store answers.
+pub async fn refunds(tx: &mut Tx) -> Result<Vec<BankRefund>, StoreError> {
+    tx.fetch(
+        "SELECT key, amount, currency FROM bank_operations WHERE outcome = 'REFUNDED' AND $1 <> '' ORDER BY key",
         &[0; 0],
     )
     .await
@@ -218,7 +247,9 @@ fn columns(answer: Option<&Answer>) -> (&'static str, &str) {
         Some(Answer::Approved { authorisation_id }) => ("APPROVED", authorisation_id),
         Some(Answer::Declined { reason }) => ("DECLINED", reason),
         Some(Answer::Captured) => ("CAPTURED", ""),
+        Some(Answer::CaptureRefused { reason }) => ("CAPTURE_REFUSED", reason),
         Some(Answer::Voided) => ("VOIDED", ""),
+        Some(Answer::Refunded) => ("REFUNDED", ""),
     }
 }
 
@@ -228,7 +259,9 @@ fn answer(outcome: &str, detail: String) -> Result<Option<Answer>, StoreError> {
         "APPROVED" => Some(Answer::Approved { authorisation_id: detail }),
         "DECLINED" => Some(Answer::Declined { reason: detail }),
         "CAPTURED" => Some(Answer::Captured),
+        "CAPTURE_REFUSED" => Some(Answer::CaptureRefused { reason: detail }),
         "VOIDED" => Some(Answer::Voided),
+        "REFUNDED" => Some(Answer::Refunded),
         other => return Err(StoreError::Refused(format!("{other:?} is no outcome of a call to the bank"))),
     })
 }

@@ -11,11 +11,16 @@
 //! | `customer:<order>` | (credit) the customer has promised so much for this order |
 //! | `bank:settled` | the bank owes us so much |
 //! | `shop:revenue` | (credit) the shop has sold for so much |
+//! | `shop:refunds` | of that, so much was given back |
 //!
 //! An authorisation books the promise, a void books it back, and a capture books
-//! it back and the sale in its stead, all in one entry. A decline moves nothing.
+//! it back and the sale in its stead, all in one entry. A refund takes from what the
+//! bank owes us and leaves the revenue as it was: what was sold stays readable, and
+//! what was given back stands in a *contra account* beside it. The two together are
+//! what was earned. A decline moves nothing, and neither does a capture that was
+//! refused: its hold stays booked until the void.
 
-use super::{Event, Hold};
+use super::{Event, Hold, Money};
 
 /// What the bank holds for us.
 pub const BANK_HOLDS: &str = "bank:holds";
@@ -23,11 +28,14 @@ pub const BANK_HOLDS: &str = "bank:holds";
 pub const BANK_SETTLED: &str = "bank:settled";
 /// What the shop has sold.
 pub const SHOP_REVENUE: &str = "shop:revenue";
+/// What the shop has given back.
+pub const SHOP_REFUNDS: &str = "shop:refunds";
 
 /// Postings that belong together and sum to zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// `<order>/<attempt>/<what>`: there can be only one such.
+    /// `<order>/<attempt>/<what>`, where what is `hold`, `release`, `capture` or
+    /// `refund-<n>`: there can be only one such.
     pub id: String,
     /// ISO 4217, one for all postings.
     pub currency: String,
@@ -46,32 +54,37 @@ pub struct Posting {
 
 /// What an event posts, if it moves money.
 pub fn entry(order_id: &str, attempt: i32, event: &Event) -> Option<Entry> {
+    let entry = |what: &str, money: &Money, postings| {
+        let id = format!("{order_id}/{attempt}/{what}");
+        Some(Entry { id, currency: money.currency.clone(), postings })
+    };
     match event {
-        Event::Authorised(hold) => Some(post(order_id, attempt, "hold", hold, |amount| {
-            vec![posting(BANK_HOLDS, amount), promise(order_id, -amount)]
-        })),
-        Event::Voided(Some(hold)) => Some(post(order_id, attempt, "release", hold, |amount| {
-            vec![posting(BANK_HOLDS, -amount), promise(order_id, amount)]
-        })),
-        Event::Captured(hold) => Some(post(order_id, attempt, "capture", hold, |amount| {
-            vec![
-                posting(BANK_HOLDS, -amount),
-                promise(order_id, amount),
-                posting(BANK_SETTLED, amount),
-                posting(SHOP_REVENUE, -amount),
-            ]
-        })),
-        Event::Declined(_) | Event::Voided(None) => None,
+        Event::Authorised(Hold { offer, .. }) => entry("hold", &offer.amount, authorised(order_id, &offer.amount)),
+        Event::Voided(Some(Hold { offer, .. })) => entry("release", &offer.amount, voided(order_id, &offer.amount)),
+        Event::Captured(Hold { offer, .. }) => entry("capture", &offer.amount, captured(order_id, &offer.amount)),
+        Event::Refunded { refund, .. } => {
+            entry(&format!("refund-{}", refund.number), &refund.amount, refunded(&refund.amount))
+        }
+        Event::Declined(_) | Event::CaptureRefused { .. } | Event::Voided(None) => None,
     }
 }
 
-fn post(order_id: &str, attempt: i32, what: &str, hold: &Hold, postings: impl Fn(i64) -> Vec<Posting>) -> Entry {
-    let money = &hold.offer.amount;
-    Entry {
-        id: format!("{order_id}/{attempt}/{what}"),
-        currency: money.currency.clone(),
-        postings: postings(money.amount),
-    }
+fn authorised(order_id: &str, money: &Money) -> Vec<Posting> {
+    vec![posting(BANK_HOLDS, money.amount), promise(order_id, -money.amount)]
+}
+
+fn voided(order_id: &str, money: &Money) -> Vec<Posting> {
+    vec![posting(BANK_HOLDS, -money.amount), promise(order_id, money.amount)]
+}
+
+fn captured(order_id: &str, money: &Money) -> Vec<Posting> {
+    let mut postings = voided(order_id, money);
+    postings.extend([posting(BANK_SETTLED, money.amount), posting(SHOP_REVENUE, -money.amount)]);
+    postings
+}
+
+fn refunded(money: &Money) -> Vec<Posting> {
+    vec![posting(BANK_SETTLED, -money.amount), posting(SHOP_REFUNDS, money.amount)]
 }
 
 fn posting(account: &str, amount: i64) -> Posting {

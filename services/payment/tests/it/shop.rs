@@ -2,11 +2,12 @@
 //! SQLite files, and the saga's side of the bus played by the test.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::common::{Card, Money};
-use contracts::payment::{AuthorisePayment, CapturePayment, VoidPayment};
+use contracts::payment::{AuthorisePayment, CapturePayment, RefundPayment, VoidPayment};
 use orderly_payment::bank::{self, Bank, BankClient};
 use orderly_payment::{Payment, SPEC};
 use platform::bus::embedded::EmbeddedBus;
@@ -15,7 +16,7 @@ use platform::clock::Clock;
 use platform::message::{Envelope, Payload, fresh_id};
 use platform::runtime::{Running, Surroundings, declare, start};
 use platform::store::Db;
-use platform::store::parked::Backoff;
+use platform::store::parked::{self, Backoff};
 use platform::topology::Topology;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -59,12 +60,19 @@ impl Shop {
         Self { bus, clock, folder, bank, payment, answers, sequences }
     }
 
+    /// Stops both and leaves their files.
+    pub(crate) async fn close(self) -> TempDir {
+        self.payment.stop().await;
+        self.bank.stop().await;
+        self.folder
+    }
+
     pub(crate) fn client(&self) -> BankClient {
         BankClient::new(self.bank.handle(), self.clock.clone())
     }
 
     pub(crate) async fn db(&self, name: &str) -> Db {
-        Db::open_sqlite(&self.folder.path().join(name)).await.unwrap()
+        open(self.folder.path(), name).await
     }
 
     pub(crate) async fn authorise(&mut self, order: &str, attempt: i32, amount: i64, token: &str) {
@@ -81,7 +89,12 @@ impl Shop {
         self.command(order, &VoidPayment { attempt }).await;
     }
 
-    async fn command<T: Payload>(&mut self, order: &str, payload: &T) {
+    pub(crate) async fn refund(&mut self, order: &str, attempt: i32, refund: i32, amount: i64) {
+        let amount = Some(Money { amount, currency: "GBP".into() });
+        self.command(order, &RefundPayment { attempt, refund, amount }).await;
+    }
+
+    pub(crate) async fn command<T: Payload>(&mut self, order: &str, payload: &T) {
         let sequence = self.sequences.entry(order.to_owned()).or_default();
         *sequence += 1;
         let envelope = Envelope {
@@ -112,12 +125,16 @@ impl Shop {
         Envelope::parse(delivery.body.as_ref().unwrap()).unwrap()
     }
 
+    /// Why the first dead letter is one.
+    pub(crate) async fn dead_letter(&self) -> String {
+        let db = self.db("payment.db").await;
+        until(async || !parked::dead_letters(&db).await.unwrap().is_empty()).await;
+        parked::dead_letters(&db).await.unwrap()[0].errors.clone()
+    }
+
     /// Breaches of all rules, inside the payment's store and against the bank's.
     pub(crate) async fn breaches(&self) -> Vec<String> {
-        let (payment, bank) = (self.db("payment.db").await, self.db("bank.db").await);
-        let mut findings = orderly_payment::audit::audit(&mut payment.snapshot().await.unwrap()).await.unwrap();
-        findings.extend(orderly_payment::audit::audit_against_bank(&payment, &bank).await.unwrap());
-        findings.into_iter().flat_map(|finding| finding.breaches).collect()
+        breaches(self.folder.path()).await
     }
 
     pub(crate) async fn open_authorisations(&self) -> Vec<(String, i64)> {
@@ -125,12 +142,34 @@ impl Shop {
         orderly_payment::audit::open_authorisations(&mut db.snapshot().await.unwrap()).await.unwrap()
     }
 
-    /// The states of all holds at the bank.
+    /// The orders that were given money back, with how much.
+    pub(crate) async fn refunded_orders(&self) -> Vec<(String, i64)> {
+        let db = self.db("payment.db").await;
+        orderly_payment::audit::refunded_orders(&mut db.snapshot().await.unwrap()).await.unwrap()
+    }
+
+    /// The states of all holds at the bank, with what is left of them there.
     pub(crate) async fn at_bank(&self) -> Vec<String> {
         let db = self.db("bank.db").await;
         let holds = bank::holds(&mut db.snapshot().await.unwrap()).await.unwrap();
-        holds.into_iter().map(|hold| format!("{} {}", hold.state, hold.amount)).collect()
+        holds.into_iter().map(|hold| format!("{} {}", hold.state, hold.amount - hold.refunded)).collect()
     }
+}
+
+/// Breaches of all rules in a folder's stores, each behind its rule.
+pub(crate) async fn breaches(folder: &Path) -> Vec<String> {
+    let (payment, bank) = (open(folder, "payment.db").await, open(folder, "bank.db").await);
+    let mut findings = orderly_payment::audit::audit(&mut payment.snapshot().await.unwrap()).await.unwrap();
+    findings.extend(orderly_payment::audit::audit_against_bank(&payment, &bank).await.unwrap());
+    findings
+        .into_iter()
+        .flat_map(|finding| finding.breaches.into_iter().map(move |breach| format!("{}: {breach}", finding.rule)))
+        .collect()
+}
+
+/// One store of a folder.
+pub(crate) async fn open(folder: &Path, name: &str) -> Db {
+    Db::open_sqlite(&folder.join(name)).await.unwrap()
 }
 
 async fn begin(bus: &Arc<EmbeddedBus>, clock: &Clock, folder: &TempDir) -> (Running<Bank>, Running<Payment>) {

@@ -1,32 +1,52 @@
 //! The store over SQLite: envelopes through load, fold and save.
 
-use contracts::inventory::StockLevelChanged;
-use contracts::order::{OrderAwaitingPayment, OrderPaymentDeclined, OrderPaymentRequested};
-use contracts::query::OrderChanged;
-use platform::audit::Finding;
-use platform::store::Db;
-use serde_json::json;
+mod auditing;
+mod migrating;
+mod rebuilding;
 
-use super::reads::{self, Filter, Page};
-use crate::specimens::{self, NOW, card, envelope, fold, placed, product, store};
-use crate::{NOTICES, audit, timeline};
+use contracts::inventory::StockLevelChanged;
+use contracts::order::{
+    OrderAwaitingPayment, OrderConfirmed, OrderPaymentDeclined, OrderPaymentRefunded, OrderPaymentRequested,
+    RefundCause,
+};
+use contracts::query::OrderChanged;
+use platform::store::{Db, StoreError};
+
+use super::reads::standings::{self, SalesRow};
+use super::reads::{self, Filter, Page, orders, products};
+use crate::engines::{Engine, on_both_engines};
+use crate::projections::sales::{MINUTE, minute_of};
+use crate::specimens::{self, NOW, card, envelope, fold, placed, pounds, product, refund_requested};
+use crate::{NOTICES, timeline};
+
+on_both_engines! {
+    every_event_is_logged_once_in_the_order_in_which_it_came
+    an_order_is_the_same_whether_its_events_come_in_one_batch_or_in_many
+    a_batch_announces_each_changed_order_once_at_its_last_version
+    an_order_s_timeline_comes_from_all_services_in_the_order_of_time
+    a_level_without_its_product_does_not_show_until_the_product_comes
+    a_search_finds_what_has_all_its_words_literally_and_in_any_case
+    orders_of_one_millisecond_are_paged_without_skipping_one
+    a_message_is_marked_as_mailed_in_the_same_batch_or_later
+    a_message_that_was_mailed_but_never_told_stays_in_the_log_alone
+    sales_add_up_in_their_minutes_whichever_batch_they_come_in
+    every_batch_moves_all_read_models_to_the_head_of_the_log
+    an_order_s_past_is_read_with_the_timeline_that_it_had_then
+    an_event_that_is_logged_already_is_a_conflict
+}
 
 #[derive(sqlx::FromRow)]
 struct Logged {
     position: i64,
     source: String,
+    subject: String,
     sequence: i64,
 }
 
 async fn log(db: &Db) -> Vec<Logged> {
-    db.read("SELECT position, source, sequence FROM event_log WHERE $1 <> '' ORDER BY position", &[0; 0])
+    db.read("SELECT position, source, subject, sequence FROM event_log WHERE $1 <> '' ORDER BY position", &[0; 0])
         .await
         .expect("reads")
-}
-
-async fn findings(db: &Db) -> Vec<Finding> {
-    let mut tx = db.snapshot().await.expect("a snapshot");
-    audit::audit(&mut tx).await.expect("audits")
 }
 
 /// Breaks the store on purpose.
@@ -36,9 +56,8 @@ async fn spoil(db: &Db, sql: &'static str) {
     tx.commit().await.expect("commits");
 }
 
-#[tokio::test]
-async fn every_event_is_logged_once_in_the_order_in_which_it_came() {
-    let (_folder, db) = store().await;
+async fn every_event_is_logged_once_in_the_order_in_which_it_came(engine: Engine) {
+    let (_folder, db) = engine.store().await;
     let mut messages = specimens::one_of_each();
     messages.push(specimens::unknown());
     fold(&db, &messages[..11]).await;
@@ -50,24 +69,22 @@ async fn every_event_is_logged_once_in_the_order_in_which_it_came() {
     assert!(log.is_sorted_by_key(|entry| entry.position));
 }
 
-#[tokio::test]
-async fn an_order_is_the_same_whether_its_events_come_in_one_batch_or_in_many() {
+async fn an_order_is_the_same_whether_its_events_come_in_one_batch_or_in_many(engine: Engine) {
     let messages: Vec<_> = specimens::one_of_each().into_iter().filter(|message| message.source == "/order").collect();
-    let (_folder, together) = store().await;
+    let (_folder, together) = engine.store().await;
     fold(&together, &messages).await;
-    let (_other, apart) = store().await;
+    let (_other, apart) = engine.store().await;
     for message in &messages {
         fold(&apart, std::slice::from_ref(message)).await;
     }
-    let row = reads::order(&together, "o-1").await.expect("reads").expect("is there");
-    assert_eq!(reads::order(&apart, "o-1").await.expect("reads").as_ref(), Some(&row));
-    assert_eq!((row.version, row.customer_id.as_str(), row.total), (15, "ada", 2_500));
+    let row = orders::one(&together, "o-1").await.expect("reads").expect("is there");
+    assert_eq!(orders::one(&apart, "o-1").await.expect("reads").as_ref(), Some(&row));
+    assert_eq!((row.version, row.customer_id.as_str(), row.total), (23, "ada", 2_500));
     assert!(row.address.is_some_and(|address| address.contains("London")));
 }
 
-#[tokio::test]
-async fn a_batch_announces_each_changed_order_once_at_its_last_version() {
-    let (_folder, db) = store().await;
+async fn a_batch_announces_each_changed_order_once_at_its_last_version(engine: Engine) {
+    let (_folder, db) = engine.store().await;
     let told = fold(
         &db,
         &[
@@ -86,9 +103,8 @@ async fn a_batch_announces_each_changed_order_once_at_its_last_version() {
     assert_eq!(told, [changed("o-1", "ada", 2), changed("o-2", "bob", 1)]);
 }
 
-#[tokio::test]
-async fn an_order_s_timeline_comes_from_all_services_in_the_order_of_time() {
-    let (_folder, db) = store().await;
+async fn an_order_s_timeline_comes_from_all_services_in_the_order_of_time(engine: Engine) {
+    let (_folder, db) = engine.store().await;
     let declined = OrderPaymentDeclined { attempt: 1, reason: "insufficient funds".into(), tries_left: 2 };
     fold(
         &db,
@@ -101,12 +117,12 @@ async fn an_order_s_timeline_comes_from_all_services_in_the_order_of_time() {
         ],
     )
     .await;
-    let (_, events) = reads::order_with_events(&db, "o-1").await.expect("reads").expect("is there");
+    let (_, events) = orders::with_events(&db, "o-1").await.expect("reads").expect("is there");
     let told: Vec<_> = timeline::tell(&events).into_iter().map(|entry| entry.summary).collect();
     assert_eq!(
         told,
         [
-            "Order placed: 2 items for 25.00 GBP",
+            "Order placed: 2 items for £25.00",
             "Stock reserved",
             "Payment requested, card ending 4242",
             "Card ending 4242 declined: insufficient funds, 2 tries left",
@@ -114,20 +130,22 @@ async fn an_order_s_timeline_comes_from_all_services_in_the_order_of_time() {
     );
 }
 
-#[tokio::test]
-async fn a_level_without_its_product_does_not_show_until_the_product_comes() {
-    let (_folder, db) = store().await;
-    let level = StockLevelChanged { sku: "MUG-1".into(), on_hand: 7, reserved: 2 };
-    fold(&db, &[envelope("/inventory", "MUG-1", 1, "MUG-1", &level)]).await;
-    assert_eq!(reads::product(&db, "MUG-1").await.expect("reads"), None);
-    fold(&db, &[envelope("/inventory", "MUG-1", 2, "MUG-1", &product("MUG-1", "Mug"))]).await;
-    let shown = reads::product(&db, "MUG-1").await.expect("reads").expect("is shown");
-    assert_eq!((shown.name.as_str(), shown.price, shown.available), ("Mug", 1_250, 5));
+async fn shown(db: &Db) -> Vec<products::ShownProduct> {
+    products::by_sku(db, &["MUG-1".to_owned(), "NONE".to_owned()]).await.expect("reads")
 }
 
-#[tokio::test]
-async fn a_search_finds_what_has_all_its_words_literally_and_in_any_case() {
-    let (_folder, db) = store().await;
+async fn a_level_without_its_product_does_not_show_until_the_product_comes(engine: Engine) {
+    let (_folder, db) = engine.store().await;
+    let level = StockLevelChanged { sku: "MUG-1".into(), on_hand: 7, reserved: 2 };
+    fold(&db, &[envelope("/inventory", "MUG-1", 1, "MUG-1", &level)]).await;
+    assert_eq!(shown(&db).await, []);
+    fold(&db, &[envelope("/inventory", "MUG-1", 2, "MUG-1", &product("MUG-1", "Mug"))]).await;
+    let shown = shown(&db).await;
+    assert_eq!((shown[0].name.as_str(), shown[0].price, shown[0].available), ("Mug", 1_250, 5));
+}
+
+async fn a_search_finds_what_has_all_its_words_literally_and_in_any_case(engine: Engine) {
+    let (_folder, db) = engine.store().await;
     let names = [("A-1", "Tea for TWO"), ("A-2", "Tee 100% Ä"), ("A-3", "Tea_pot"), ("A-4", r"Back\slash tea")];
     let messages: Vec<_> =
         names.iter().map(|(sku, name)| envelope("/inventory", sku, 1, sku, &product(sku, name))).collect();
@@ -144,16 +162,15 @@ async fn a_search_finds_what_has_all_its_words_literally_and_in_any_case() {
         ("'; DROP TABLE products; --", vec![]),
     ] {
         let page = Page { after: None, rows: 10 };
-        let (rows, total) = reads::products(&db, &reads::patterns(search), &page).await.expect("reads");
+        let (rows, total) = products::search(&db, &products::patterns(search), &page).await.expect("reads");
         let skus: Vec<_> = rows.iter().map(|row| row.sku.as_str()).collect();
         assert_eq!(skus, expected, "{search}");
         assert_eq!(total, i64::try_from(expected.len()).expect("few"), "{search}");
     }
 }
 
-#[tokio::test]
-async fn orders_of_one_millisecond_are_paged_without_skipping_one() {
-    let (_folder, db) = store().await;
+async fn orders_of_one_millisecond_are_paged_without_skipping_one(engine: Engine) {
+    let (_folder, db) = engine.store().await;
     let messages: Vec<_> = (0..5)
         .map(|n| {
             let id = format!("o-{n}");
@@ -164,7 +181,7 @@ async fn orders_of_one_millisecond_are_paged_without_skipping_one() {
     let filter = Filter { customer: Some("ada".into()), status: Some("PLACED".into()) };
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let (rows, total) = reads::orders(&db, &filter, &Page { after, rows: 1 }).await.expect("reads");
+        let (rows, total) = orders::list(&db, &filter, &Page { after, rows: 1 }).await.expect("reads");
         assert_eq!(total, 4);
         let Some(row) = rows.first() else { break };
         seen.push(row.id.clone());
@@ -172,79 +189,105 @@ async fn orders_of_one_millisecond_are_paged_without_skipping_one() {
     }
     assert_eq!(seen, ["o-4", "o-3", "o-1", "o-0"]);
     let none = Filter { customer: None, status: Some("PAID".into()) };
-    let (rows, total) = reads::orders(&db, &none, &Page { after: None, rows: 9 }).await.expect("reads");
+    let (rows, total) = orders::list(&db, &none, &Page { after: None, rows: 9 }).await.expect("reads");
     assert_eq!((rows.len(), total), (0, 0));
 }
 
-#[tokio::test]
-async fn an_untouched_store_has_no_breach() {
-    let (_folder, db) = store().await;
-    let mut messages = specimens::one_of_each();
-    messages.push(specimens::unknown());
-    fold(&db, &messages).await;
-    let findings = findings(&db).await;
-    let clean: Vec<_> = findings.iter().map(|finding| (finding.checked, finding.breaches.len())).collect();
-    // Lines: order, SKU and order of inventory, payment of o-1 and o-9, notification.
-    assert_eq!(clean, [(6, 0), (1, 0)]);
-    let mut tx = db.snapshot().await.expect("a snapshot");
-    let orders = audit::orders(&mut tx).await.expect("reads");
-    assert_eq!(orders.len(), 1);
-    assert_eq!((orders[0].status.as_str(), orders[0].version), ("EXPIRED", 15));
-}
-
-#[tokio::test]
-async fn a_spoilt_store_is_found_out() {
-    let (_folder, db) = store().await;
-    fold(
-        &db,
-        &[
-            envelope("/order", "o-1", 1, "o-1", &placed("ada")),
-            envelope("/order", "o-1", 2, "o-1", &OrderAwaitingPayment {}),
-            envelope("/order", "o-2", 1, "o-2", &placed("ada")),
-            envelope("/order", "o-3", 1, "o-3", &placed("ada")),
-        ],
-    )
-    .await;
-    spoil(&db, "UPDATE orders SET status = 'PAID', total = 1 WHERE id = 'o-1' AND $1 <> ''").await;
-    spoil(&db, "DELETE FROM orders WHERE id = 'o-2' AND $1 <> ''").await;
-    spoil(&db, "DELETE FROM event_log WHERE subject = 'o-3' AND $1 <> ''").await;
-    spoil(&db, "DELETE FROM event_log WHERE subject = 'o-1' AND sequence = 1 AND $1 <> ''").await;
-    let findings = findings(&db).await;
-    assert_eq!(findings[0].breaches, ["o-1 of /order: 1 events, the last is number 2"]);
-    assert_eq!(
-        findings[1].breaches,
-        ["o-1: has a row, but was never placed", "o-2: placed, but it has no row", "o-3: has a row, but no events",]
-    );
-}
-
-#[tokio::test]
-async fn a_row_that_differs_from_its_fold_is_named_with_its_fields() {
-    let (_folder, db) = store().await;
-    fold(&db, &[envelope("/order", "o-1", 1, "o-1", &placed("ada"))]).await;
-    spoil(&db, "UPDATE orders SET status = 'PAID', total = 1, lines = '[]' WHERE $1 <> ''").await;
-    assert_eq!(findings(&db).await[1].breaches, ["o-1: status, total, lines differs from its fold"]);
-}
-
-#[tokio::test]
-async fn notifications_are_kept_with_their_time() {
-    let (_folder, db) = store().await;
-    fold(&db, &specimens::one_of_each()).await;
+async fn message(db: &Db) -> reads::NotificationRow {
     let filter = Filter { customer: Some("ada".into()), status: None };
-    let (rows, total) = reads::notifications(&db, &filter, &Page { after: None, rows: 5 }).await.expect("reads");
-    assert_eq!(total, 1);
-    assert_eq!((rows[0].id.as_str(), rows[0].order_id.as_str(), rows[0].at), ("n-1", "o-1", NOW + 1));
+    let (mut rows, total) = reads::notifications(db, &filter, &Page { after: None, rows: 5 }).await.expect("reads");
+    assert_eq!((rows.len(), total), (1, 1));
+    rows.remove(0)
 }
 
-#[tokio::test]
-async fn an_event_that_is_logged_already_is_a_conflict() {
-    let (_folder, db) = store().await;
+async fn a_message_is_marked_as_mailed_in_the_same_batch_or_later(engine: Engine) {
+    let mut messages = specimens::one_of_each();
+    let mailed = messages.pop().expect("the last one says that it was mailed");
+    let (_folder, db) = engine.store().await;
+    fold(&db, &messages).await;
+    let row = message(&db).await;
+    assert_eq!((row.id.as_str(), row.order_id.as_str(), row.topic.as_str()), ("n-1", "o-1", "order-confirmed"));
+    assert_eq!((row.at, row.mailed_at), (NOW + 1, None));
+    fold(&db, std::slice::from_ref(&mailed)).await;
+    assert_eq!(message(&db).await.mailed_at, Some(NOW + 2));
+    let (_other, together) = engine.store().await;
+    fold(&together, &specimens::one_of_each()).await;
+    assert_eq!(message(&together).await, message(&db).await);
+}
+
+async fn a_message_that_was_mailed_but_never_told_stays_in_the_log_alone(engine: Engine) {
+    let (_folder, db) = engine.store().await;
+    let mailed = specimens::one_of_each().pop().expect("the last one says that it was mailed");
+    fold(&db, &[mailed]).await;
+    let all = Filter::default();
+    let (rows, _) = reads::notifications(&db, &all, &Page { after: None, rows: 5 }).await.expect("reads");
+    assert_eq!(rows, []);
+}
+
+async fn sales(db: &Db) -> Vec<(i64, i64, i64, i64, i64)> {
+    let rows = standings::sales(db, i64::MIN, i64::MAX, 9).await.expect("reads");
+    let window = |SalesRow { minute, orders, pieces, revenue, refunded, .. }: SalesRow| {
+        (minute, orders, pieces, revenue, refunded)
+    };
+    rows.into_iter().map(window).collect()
+}
+
+async fn sales_add_up_in_their_minutes_whichever_batch_they_come_in(engine: Engine) {
+    let (_folder, db) = engine.store().await;
+    let confirmed = |id: &str, at: i64| {
+        let mut message = envelope("/order", id, 2, id, &OrderConfirmed { ship_at: 1 });
+        message.time = at;
+        message
+    };
+    let mut refunded = envelope("/order", "o-1", 4, "o-1", &OrderPaymentRefunded { refund: 1, amount: pounds(1_250) });
+    refunded.time = NOW + 3 * MINUTE;
+    fold(&db, &[envelope("/order", "o-1", 1, "o-1", &placed("ada")), confirmed("o-1", NOW)]).await;
+    fold(&db, &[envelope("/order", "o-2", 1, "o-2", &placed("bob"))]).await;
+    let asked = envelope("/order", "o-1", 3, "o-1", &refund_requested(1, RefundCause::Returned, 1));
+    fold(&db, &[asked, refunded, confirmed("o-2", NOW + 1)]).await;
+    fold(&db, &[envelope("/order", "o-3", 1, "o-3", &placed("bob")), confirmed("o-3", NOW + MINUTE)]).await;
+    let first = minute_of(NOW);
+    assert_eq!(
+        sales(&db).await,
+        [(first + 3 * MINUTE, 0, 0, 0, 1_250), (first + MINUTE, 1, 2, 2_500, 0), (first, 2, 4, 5_000, 0)]
+    );
+    let windows = |from, to, first| standings::sales(&db, from, to, first);
+    let only = windows(first + MINUTE, first + 2 * MINUTE, 9).await.expect("reads");
+    assert_eq!(only.iter().map(|row| row.minute).collect::<Vec<_>>(), [first + MINUTE]);
+    assert_eq!(windows(i64::MIN, i64::MAX, 1).await.expect("reads").len(), 1);
+}
+
+async fn every_batch_moves_all_read_models_to_the_head_of_the_log(engine: Engine) {
+    let (_folder, db) = engine.store().await;
+    fold(&db, &[envelope("/order", "o-1", 1, "o-1", &placed("ada")), specimens::unknown()]).await;
+    let models = standings::read_models(&db).await.expect("reads");
+    let stand: Vec<_> =
+        models.iter().map(|row| (row.name.as_str(), row.generation, row.position, row.head, row.folded_at)).collect();
+    let at_head = |name| (name, 1, 2, 2, NOW);
+    assert_eq!(stand, [at_head("notifications"), at_head("orders"), at_head("products"), at_head("sales")]);
+}
+
+async fn an_order_s_past_is_read_with_the_timeline_that_it_had_then(engine: Engine) {
+    let (_folder, db) = engine.store().await;
+    fold(&db, &specimens::one_of_each()).await;
+    let (own, told) = orders::history(&db, "o-1", NOW + 2, true).await.expect("reads");
+    assert_eq!(own.iter().map(|logged| logged.sequence).collect::<Vec<_>>(), (1..=23).collect::<Vec<_>>());
+    // The first two of each of order, inventory, payment and notification.
+    assert_eq!(timeline::tell(&told).len(), 8);
+    let (own, told) = orders::history(&db, "o-2", NOW, true).await.expect("reads");
+    assert_eq!((own.len(), told.len()), (0, 0));
+}
+
+async fn an_event_that_is_logged_already_is_a_conflict(engine: Engine) {
+    let (_folder, db) = engine.store().await;
     let message = envelope("/order", "o-1", 1, "o-1", &placed("ada"));
     fold(&db, std::slice::from_ref(&message)).await;
-    let input = crate::consumer::hear(&message).expect("reads");
+    let inputs = specimens::heard(std::slice::from_ref(&message));
     let mut tx = db.begin().await.expect("begins");
-    let mut batch = super::load(&mut tx, &[&input]).await.expect("loads");
-    batch.fold(&input);
-    let outcome = super::save(&mut tx, &batch).await;
-    assert!(matches!(outcome, Err(platform::store::StoreError::Conflict(_))), "{outcome:?}");
-    assert_eq!(json!(log(&db).await.len()), json!(1));
+    let mut batch = super::load(&mut tx, &inputs.iter().collect::<Vec<_>>()).await.expect("loads");
+    inputs.iter().filter_map(|input| input.heard()).for_each(|heard| batch.hear(heard));
+    let outcome = super::save(&mut tx, &batch, NOW).await;
+    assert!(matches!(outcome, Err(StoreError::Conflict(_))), "{outcome:?}");
+    drop(tx);
+    assert_eq!(log(&db).await.len(), 1);
 }

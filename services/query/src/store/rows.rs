@@ -1,0 +1,158 @@
+//! The rows of the smaller read models: products, notifications, sales.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use platform::store::{StoreError, Tx};
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::{generation, keys, rows_of};
+use crate::overlay::{Overlay, ProductState};
+use crate::projections::notifications::Notification;
+use crate::projections::products::{self, Offer, Product};
+use crate::read_model::{Model, Scope};
+
+#[derive(FromRow)]
+struct ProductRow {
+    sku: String,
+    name: Option<String>,
+    price: Option<i64>,
+    currency: Option<String>,
+    on_hand: i64,
+    reserved: i64,
+}
+
+/// The states of these products.
+pub(super) async fn load_products(
+    tx: &mut Tx,
+    scope: Scope,
+    skus: &BTreeSet<&str>,
+) -> Result<BTreeMap<String, ProductState>, StoreError> {
+    let mut states: BTreeMap<_, _> = skus.iter().map(|sku| ((*sku).to_owned(), ProductState::default())).collect();
+    if skus.is_empty() {
+        return Ok(states);
+    }
+    let rows: Vec<ProductRow> = tx
+        .fetch(
+            format!(
+                "SELECT sku, name, price, currency, on_hand, reserved FROM products
+                 WHERE generation = {} AND sku IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)",
+                generation(scope, Model::Products)
+            ),
+            &keys(skus),
+        )
+        .await?;
+    for ProductRow { sku, name, price, currency, on_hand, reserved } in rows {
+        let offer = name.zip(price).zip(currency).map(|((name, price), currency)| Offer { name, price, currency });
+        let product = Product { offer, on_hand, reserved };
+        states.insert(sku, ProductState { product, changed: false });
+    }
+    Ok(states)
+}
+
+/// Writes each changed product once.
+pub(super) async fn save_products(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
+    let rows: Vec<_> = overlay
+        .products
+        .iter()
+        .filter(|(_, state)| state.changed)
+        .map(|(sku, ProductState { product, .. })| {
+            let offer = product.offer.as_ref();
+            json!({
+                "sku": sku,
+                "name": offer.map(|offer| &offer.name),
+                "price": offer.map(|offer| offer.price),
+                "currency": offer.map(|offer| &offer.currency),
+                "on_hand": product.on_hand,
+                "reserved": product.reserved,
+                "search_text": products::search_text(sku, product),
+            })
+        })
+        .collect();
+    tx.execute_each(
+        format!(
+            "INSERT INTO products (generation, sku, name, price, currency, on_hand, reserved, search_text)
+             SELECT {}, r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT), r.value->>'currency',
+                    CAST(r.value->>'on_hand' AS BIGINT), CAST(r.value->>'reserved' AS BIGINT),
+                    r.value->>'search_text'
+             FROM jsonb_each($1) AS r WHERE true
+             ON CONFLICT (generation, sku) DO UPDATE
+             SET name = excluded.name, price = excluded.price, currency = excluded.currency,
+                 on_hand = excluded.on_hand, reserved = excluded.reserved, search_text = excluded.search_text",
+            generation(overlay.scope, Model::Products)
+        ),
+        &rows,
+    )
+    .await
+}
+
+/// Adds what is new and marks what was mailed. A message that was mailed but never
+/// heard of (an operator may have discarded it) has no row, and gets none.
+pub(super) async fn save_notifications(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
+    let (mut told, mut mailed) = (Vec::new(), Vec::new());
+    for (id, telling) in &overlay.notifications {
+        match (telling.told.as_deref(), telling.mailed_at) {
+            (Some(Notification { customer_id, order_id, topic, title, body, at }), mailed_at) => told.push(json!({
+                "id": id, "customer_id": customer_id, "order_id": order_id, "topic": topic, "title": title,
+                "body": body, "at": at, "mailed_at": mailed_at,
+            })),
+            (None, Some(mailed_at)) => mailed.push(json!({ "id": id, "mailed_at": mailed_at })),
+            (None, None) => {}
+        }
+    }
+    let generation = generation(overlay.scope, Model::Notifications);
+    tx.execute_each(
+        format!(
+            "INSERT INTO notifications (generation, id, customer_id, order_id, topic, title, body, at, mailed_at)
+             SELECT {generation}, r.value->>'id', r.value->>'customer_id', r.value->>'order_id', r.value->>'topic',
+                    r.value->>'title', r.value->>'body', CAST(r.value->>'at' AS BIGINT),
+                    CAST(r.value->>'mailed_at' AS BIGINT)
+             FROM jsonb_each($1) AS r"
+        ),
+        &told,
+    )
+    .await?;
+    if mailed.is_empty() {
+        return Ok(());
+    }
+    tx.execute(
+        format!(
+            "{}
+             UPDATE notifications SET mailed_at = CAST(r.value->>'mailed_at' AS BIGINT)
+             FROM r WHERE notifications.generation = r.generation AND notifications.id = r.value->>'id'",
+            rows_of(&generation)
+        ),
+        &mailed,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Adds to each touched window.
+pub(super) async fn save_sales(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
+    let rows: Vec<_> = overlay
+        .sales
+        .iter()
+        .map(|((minute, currency), window)| {
+            json!({
+                "minute": minute, "currency": currency, "orders": window.orders, "pieces": window.pieces,
+                "revenue": window.revenue, "refunded": window.refunded,
+            })
+        })
+        .collect();
+    tx.execute_each(
+        format!(
+            "INSERT INTO sales (generation, minute, currency, orders, pieces, revenue, refunded)
+             SELECT {}, CAST(r.value->>'minute' AS BIGINT), r.value->>'currency',
+                    CAST(r.value->>'orders' AS BIGINT), CAST(r.value->>'pieces' AS BIGINT),
+                    CAST(r.value->>'revenue' AS BIGINT), CAST(r.value->>'refunded' AS BIGINT)
+             FROM jsonb_each($1) AS r WHERE true
+             ON CONFLICT (generation, minute, currency) DO UPDATE
+             SET orders = sales.orders + excluded.orders, pieces = sales.pieces + excluded.pieces,
+                 revenue = sales.revenue + excluded.revenue, refunded = sales.refunded + excluded.refunded",
+            generation(overlay.scope, Model::Sales)
+        ),
+        &rows,
+    )
+    .await
+}
