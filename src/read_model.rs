@@ -80,7 +80,10 @@ async fn list(args: List) -> anyhow::Result<ExitCode> {
     }
     if !args.json {
         table.print()?;
-        print::line(&format!("the event log holds {} events; {} are on their way to it", reply.head, reply.unheard))?;
+        print::line(&format!(
+            "the event log ends at position {}; {} events are on their way to it",
+            reply.head, reply.unheard
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

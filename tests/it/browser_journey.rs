@@ -136,7 +136,7 @@ async fn a_browser_sees_an_order_expire_while_its_page_is_open_and_the_stock_is_
 
 #[tokio::test]
 async fn a_browser_runs_nothing_of_what_is_only_text() {
-    let journey = Journey::begin(ShopOptions::default()).await;
+    let journey = Journey::begin(ShopOptions::with_args(["--ship-after", "1s", "--deliver-after", "1s"])).await;
     let operator = journey.shop.client().log_in(OPERATOR, PASSWORD).await.expect("logs in");
     let name = "</title><script>ran=1</script>\"><img src=x onerror=ran=1>' onfocus='ran=1' autofocus x='";
     let document = "mutation($x: ProductInput!) {
@@ -168,14 +168,55 @@ async fn a_browser_runs_nothing_of_what_is_only_text() {
     }
     nothing_ran("the checkout").await;
     journey.click("aside button").await;
-    journey.until_shows(BADGE, "Confirmed").await;
+    journey.until_shows(BADGE, "Delivered").await;
     journey.until_shows(".timeline", "notification").await;
     nothing_ran("the order").await;
     journey.picture("12-only-text", 1280).await;
+
+    // The customer's own words, in the form, live on the page, and in what was.
+    let delivered = journey.order_id().await;
+    journey.click("#return").await;
+    journey.until_shows("main h1", "Return items").await;
+    nothing_ran("the return").await;
+    journey.type_into("#reason", name).await;
+    journey.click("#return-form button[name=all]").await;
+    journey.until_shows(BADGE, "Refunded").await;
+    journey.until_shows(".timeline", "for £0.01: </title><script>ran=1</script>").await;
+    nothing_ran("the order that was sent back").await;
+    buy_later_or_with(&journey, "MARKUP-1", "later").await;
+    journey.until_shows(BADGE, "Awaiting payment").await;
+    let cancelled = journey.order_id().await;
+    journey.click("#cancel").await;
+    journey.until_shows("main h1", "Cancel order").await;
+    nothing_ran("the cancellation").await;
+    journey.type_into("#reason", name).await;
+    journey.click("#cancel-form button.danger").await;
+    journey.until_shows(BADGE, "Cancelled").await;
+    journey.until_shows("#live .note", "<script>ran=1</script>").await;
+    journey.until_shows(".timeline", "Order cancelled: </title><script>ran=1</script>").await;
+    nothing_ran("the order that was called off").await;
+    journey.picture("13-reasons-are-only-text", 1280).await;
+    let far_in_the_future = "253402300799999";
+    journey.visit(&format!("/orders/{delivered}?at={far_in_the_future}")).await;
+    nothing_ran("an order as it was").await;
     journey.visit("/orders").await;
     nothing_ran("the orders").await;
     journey.visit("/messages").await;
     journey.until_shows("main", "Your order is confirmed").await;
+    journey.until_shows("main", "The reason given: </title><script>ran=1</script>").await;
+    nothing_ran("the messages").await;
+
+    journey.browser.page.delete_all_cookies().await.expect("logs out");
+    journey.log_in_as(OPERATOR).await;
+    for path in ["/orders", "/messages", &format!("/orders/{cancelled}"), &format!("/orders/{delivered}")] {
+        journey.visit(path).await;
+        nothing_ran(&format!("an operator's {path}")).await;
+    }
+    for path in ["/sales", "/read-models", "/audit"] {
+        journey.visit(path).await;
+        let ran = journey.browser.page.execute("return typeof ran", vec![]).await.expect("answers");
+        assert_eq!(ran, "undefined", "{path}");
+    }
     journey.end().await;
 }
 

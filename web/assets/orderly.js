@@ -84,10 +84,33 @@
     mark.textContent = on ? "Live" : "Reconnecting";
   }
 
-  const news = new EventSource(live.dataset.events);
-  news.addEventListener("open", () => say(true));
-  news.addEventListener("error", () => say(false));
-  news.addEventListener("order", (event) => show(event.data));
+  let news;
+  function listen() {
+    news = new EventSource(live.dataset.events);
+    news.addEventListener("open", () => say(true));
+    news.addEventListener("order", (event) => show(event.data));
+    news.addEventListener("error", () => {
+      say(false);
+      // After a broken line the browser connects anew by itself, but not after a refusal.
+      if (news.readyState === EventSource.CLOSED) setTimeout(again, 5000);
+    });
+  }
+
+  // Refused for now, or for good (logged out): then the order's page says why.
+  async function again() {
+    try {
+      const answer = await fetch(live.dataset.events, { method: "HEAD" });
+      if (!answer.ok && answer.status < 500 && answer.status !== 429) {
+        location.assign(live.dataset.events.replace(/\/events$/, ""));
+        return;
+      }
+    } catch {
+      // Not even refused: the browser tells when it can connect.
+    }
+    listen();
+  }
+
+  listen();
   window.addEventListener("pagehide", () => news.close());
   // Back from the browser's memory of pages: what it shows may be old.
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -80,7 +80,7 @@ pub(crate) struct LineView {
     pub(crate) name: String,
     pub(crate) path: String,
     pub(crate) quantity: i64,
-    /// Came back, or are on their way back.
+    /// Came back.
     pub(crate) returned: i64,
     /// Still the customer's.
     pub(crate) kept: i64,

@@ -39,6 +39,19 @@ struct Rate {
     burst: i64,
 }
 
+impl Rate {
+    /// How long until a bucket is empty, in ms.
+    ///
+    /// The clock is the machine's and may be put back. A time further off than a
+    /// full bucket's was written before that, and counts for nothing: else it would
+    /// lock out for as long as the clock went back. One interval more is allowed for,
+    /// since two threads do not read the clock at one moment.
+    fn until(self, empty_at: Millis, now: Millis) -> Millis {
+        let ahead = empty_at - now;
+        if ahead > self.interval * (self.burst + 1) { 0 } else { ahead.max(0) }
+    }
+}
+
 /// See the [module](self).
 pub(super) struct Attempts {
     emails: Mutex<Buckets<String>>,
@@ -118,7 +131,7 @@ impl<K: Eq + Hash> Buckets<K> {
     where
         K: std::borrow::Borrow<Q>,
     {
-        let full_for = self.empty_at.get(key).map_or(0, |empty_at| (empty_at - now).max(0));
+        let full_for = self.empty_at.get(key).map_or(0, |empty_at| self.rate.until(*empty_at, now));
         let wait = full_for + self.rate.interval - self.rate.interval * self.rate.burst;
         if wait > 0 { Err(wait) } else { Ok(()) }
     }
@@ -130,16 +143,17 @@ impl<K: Eq + Hash> Buckets<K> {
             tracing::warn!("too many keys at once; an attempt was not counted");
             return;
         }
-        let full = now + self.rate.interval * self.rate.burst;
+        let rate = self.rate;
         let empty_at = self.empty_at.entry(key).or_insert(now);
         // Never over the brim: some that were let in together fail together.
-        *empty_at = ((*empty_at).max(now) + self.rate.interval).min(full);
+        *empty_at = now + (rate.until(*empty_at, now) + rate.interval).min(rate.interval * rate.burst);
     }
 
     /// Forgets the keys whose time has passed, as often as their number doubles.
     fn make_room(&mut self, now: Millis) {
         if self.empty_at.len() >= self.sweep_at {
-            self.empty_at.retain(|_, empty_at| *empty_at > now);
+            let rate = self.rate;
+            self.empty_at.retain(|_, empty_at| rate.until(*empty_at, now) > 0);
             self.empty_at.shrink_to(FEW);
             self.sweep_at = (2 * self.empty_at.len()).clamp(FEW, CAPACITY);
         }
@@ -177,6 +191,24 @@ mod tests {
         let attempts = Attempts::new();
         failures(&attempts, "ada@example.com", 1_000, 0);
         assert_eq!(attempts.admit_email("ada@example.com", 6_000), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_locks_nobody_out() {
+        let attempts = Attempts::new();
+        let hour = 3_600_000;
+        failures(&attempts, "ada@example.com", 10, hour);
+        assert!(attempts.admit_email("ada@example.com", hour - 5).is_err(), "not by what two cores disagree on");
+        assert_eq!(attempts.admit_email("ada@example.com", 0), Ok(()));
+        failures(&attempts, "ada@example.com", 9, 0);
+        assert_eq!(attempts.admit_email("ada@example.com", 0), Ok(()));
+        failures(&attempts, "ada@example.com", 1, 0);
+        assert_eq!(attempts.admit_email("ada@example.com", 0).expect_err("ten").retry_after, Some(6));
+        for n in 0..CAPACITY {
+            failures(&attempts, &n.to_string(), 1, 10 * hour);
+        }
+        failures(&attempts, "bob@example.com", 10, hour);
+        assert!(attempts.admit_email("bob@example.com", hour).is_err(), "there is room for those of now");
     }
 
     #[test]

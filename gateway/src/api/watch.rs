@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use platform::error::Code;
 
 use super::notices::feed::Feed;
 use super::notices::{Registration, State};
@@ -25,13 +26,21 @@ const REMEMBERED: usize = 10_000;
 
 impl Api {
     /// The order as it is now, then each higher version as it comes. The watcher
-    /// is registered for the notices before the order is read, so none is missed.
+    /// is registered for the notices before the order is read, so none is missed. One
+    /// that is not there is waited for, two seconds at most: it may just be placed.
     ///
     /// # Errors
     /// `NOT_FOUND`, and as [`order`](Self::order). Later failures are waited out.
     pub async fn watch(&self, caller: &Caller, id: &str, min_version: Option<i64>) -> Result<OrderStream, ApiError> {
         let registration = self.notices.register(id);
-        let first = self.get_order(caller, id, min_version, true).await?;
+        let mut first = self.get_order(caller, id, min_version, true).await?;
+        if first.is_none() && min_version.is_none() {
+            // Who has just placed it may be faster than the read model.
+            first = self.get_order(caller, id, Some(1), true).await.or_else(|error| match error.code {
+                Code::Stale => Ok(None),
+                _ => Err(error),
+            })?;
+        }
         let first = first.ok_or_else(|| ApiError::not_found("there is no such order"))?;
         let shown = first.order.version;
         let watcher = Watcher { api: self.clone(), caller: caller.clone(), registration, shown };

@@ -30,6 +30,9 @@ use crate::topology::partition_of;
 /// Commands of operators that may wait; one more is told OVERLOADED.
 const COMMANDS: usize = 64;
 
+/// A NUL as it is written in JSON.
+const NUL: &str = r"\u0000";
+
 /// What shall become of a parked message.
 #[derive(Debug, Clone)]
 pub(crate) enum Wish {
@@ -214,6 +217,11 @@ fn edited(row: &Parked, text: &str, reads: impl FnOnce(&Envelope) -> Result<(), 
     // Its place in the stream is all that it has of a line: nothing could be heard in it.
     if row.source.starts_with(UNREADABLE) {
         return Err(Rejection::conflict("it never was a message; discard it, and let its sender say it again"));
+    }
+    // A NUL would fail every set that it is written in, on Postgres. As JSON it can stand
+    // there only in this form.
+    if text.contains(NUL) {
+        return Err(Rejection::bad_input("an envelope has no NUL in it"));
     }
     let envelope = Envelope::parse(text).map_err(|malformed| Rejection::bad_input(malformed.0))?;
     let place = (envelope.source.as_str(), envelope.subject.as_str(), envelope.sequence);

@@ -167,6 +167,8 @@ pub(crate) struct OrderState {
     pub(crate) customer_id: String,
     /// `None`: not placed, as far as is known.
     pub(crate) basket: Option<Basket>,
+    /// Whether it has ever been confirmed, and so counts as sold.
+    pub(crate) is_confirmed: bool,
     /// `None`: not placed, as far as is known; or not in scope.
     pub(crate) course: Option<Course>,
     /// Set if it is placed in this batch: a row to insert.
@@ -218,8 +220,9 @@ impl Overlay {
         if let OrderEvent::Placed { placement, .. } = event {
             order.basket = Some(Basket::of(placement));
         }
+        order.is_confirmed |= matches!(event, OrderEvent::Confirmed { .. });
         if windows {
-            sales::fold(&mut self.sales, event, order.basket.as_ref(), fact.time);
+            sales::fold(&mut self.sales, event, order.basket.as_ref(), order.is_confirmed, fact.time);
         }
         if rows {
             order.fold(event, fact.sequence);

@@ -63,7 +63,7 @@ pub enum Step {
     Clear {
         /// Of which read model.
         model: Model,
-        /// Rows to clear away, at most (and their twins of other past generations).
+        /// Rows to clear away, at most.
         most: i64,
     },
 }

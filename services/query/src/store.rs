@@ -22,7 +22,7 @@ use serde_json::json;
 pub(crate) use log::LogEntry;
 
 use crate::Input;
-use crate::overlay::{Batch, Fact, Heard, Logged, OrderState, Overlay, Rebuilding};
+use crate::overlay::{Batch, Fact, Heard, Logged, Overlay, Rebuilding};
 use crate::projections::Event;
 use crate::read_model::{Model, Scope};
 use crate::rebuild::Step;
@@ -97,8 +97,9 @@ async fn rebuilding(
 
 /// The rows in scope that these events touch, before they are folded.
 async fn overlay<'a>(tx: &mut Tx, scope: Scope, facts: impl Iterator<Item = Fact<'a>>) -> Result<Overlay, StoreError> {
+    let facts: Vec<_> = facts.collect();
     let (mut ids, mut skus) = (BTreeSet::new(), BTreeSet::new());
-    for fact in facts {
+    for fact in &facts {
         match fact.event {
             Event::Order(_) => ids.insert(fact.subject),
             Event::Product(_) => skus.insert(fact.subject),
@@ -110,9 +111,7 @@ async fn overlay<'a>(tx: &mut Tx, scope: Scope, facts: impl Iterator<Item = Fact
     if scope.has(Model::Orders) {
         overlay.orders = orders::load(tx, scope, &ids).await?;
     } else if scope.has(Model::Sales) {
-        let baskets = log::baskets(tx, &ids).await?;
-        let known = |(id, basket)| (id, OrderState { basket: Some(basket), ..OrderState::default() });
-        overlay.orders = baskets.into_iter().map(known).collect();
+        overlay.orders = log::orders(tx, &facts).await?;
     }
     if scope.has(Model::Products) {
         overlay.products = rows::load_products(tx, scope, &skus).await?;

@@ -115,7 +115,7 @@ pub(crate) fn read_model(row: ReadModelRow, unheard: i64, now: Millis) -> ReadMo
         name: row.name,
         generation: row.generation,
         position: row.position,
-        lag: unheard + (row.head - row.position).max(0),
+        lag: unheard.saturating_add((row.head - row.position).max(0)),
         folded_at: row.folded_at,
         rebuilding_at: row.rebuild_begun_at.filter(|_| goes_on),
     }
@@ -133,5 +133,21 @@ mod tests {
             assert_eq!(stored_status(status(known)), Some(known.as_str().to_owned()));
         }
         assert_eq!(stored_status(OrderStatus::Unspecified), None);
+    }
+    #[test]
+    fn a_lag_that_nobody_can_count_is_a_large_one() {
+        let row = ReadModelRow {
+            name: "orders".into(),
+            generation: 1,
+            position: 3,
+            folded_at: 0,
+            building_generation: None,
+            rebuild_begun_at: None,
+            rebuild_at: None,
+            head: 5,
+            parked: 0,
+        };
+        assert_eq!(read_model(row.clone(), 7, 0).lag, 9);
+        assert_eq!(read_model(row, i64::MAX, 0).lag, i64::MAX);
     }
 }

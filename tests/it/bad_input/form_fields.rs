@@ -1,4 +1,8 @@
 //! Every field of every form, and every part of an address that a visitor may change.
+//!
+//! What comes after the sale, and what operators look at, is in `after_sale.rs`.
+
+mod after_sale;
 
 use super::hostile::{self, Hostile};
 use super::visitor::{Visitor, encode, field};

@@ -9,7 +9,7 @@ use super::{CUSTOMER, PASSWORD, PLENTY, assert_none, assert_well, shop};
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Every form of the shop, filled in rightly but for its token.
-const FORMS: [(&str, &str); 7] = [
+const FORMS: [(&str, &str); 10] = [
     ("/cart/add", "sku=PLENTY-1&quantity=1"),
     ("/cart/update", "sku=PLENTY-1&quantity=3"),
     ("/login", "email=ada%40example.com&password=orderly"),
@@ -17,6 +17,9 @@ const FORMS: [(&str, &str); 7] = [
     ("/logout", ""),
     ("/checkout", "lines=PLENTY-1%3A1&key=forged&card=later"),
     ("/orders/0/pay", "key=forged&card=4242424242424242"),
+    ("/orders/0/cancel", "key=forged&reason=forged"),
+    ("/orders/0/return", "key=forged&all=1"),
+    ("/messages/mail", "key=forged&mail=none"),
 ];
 
 #[tokio::test]

@@ -1,4 +1,8 @@
 //! Every text and every number of every query and mutation.
+//!
+//! What comes after the sale, and what operators look at, is in `after_sale.rs`.
+
+mod after_sale;
 
 use serde_json::{Value, json};
 
@@ -26,6 +30,10 @@ struct Field {
     variables: Value,
     code: fn(&Hostile) -> &'static str,
 }
+
+/// What GraphQL's `Int` cannot be.
+const NO_INT: [&str; 10] =
+    ["2147483648", "-2147483649", "18446744073709551616", "1.5", "\"1\"", "true", "[]", "{}", "1e30", "-"];
 
 const HERE: &str = "@here";
 const NEW_EMAIL: &str = "@new";
@@ -82,7 +90,7 @@ fn fields() -> Vec<Field> {
         }
         json!({ "x": input })
     };
-    vec![
+    let mut fields = vec![
         field(
             "products.search",
             Nobody,
@@ -174,7 +182,9 @@ fn fields() -> Vec<Field> {
         ),
         field("adjustStock.sku", Operator, ADJUST, json!({ "s": HERE, "d": 1 }), known_key),
         field("adjustStock.idempotencyKey", Operator, ADJUST, json!({ "s": PLENTY, "d": 1, "k": HERE }), key),
-    ]
+    ];
+    fields.extend(after_sale::fields());
+    fields
 }
 
 /// The three who ask.
@@ -269,10 +279,9 @@ async fn every_number_of_graphql_has_its_bounds() {
     );
 
     let mut wrong = Vec::new();
-    let no_int = ["2147483648", "-2147483649", "18446744073709551616", "1.5", "\"1\"", "true", "[]", "{}", "1e30", "-"];
     for field in [&quantity, &delta, &amount, &first("query($n: Int!) { orders(first: $n) { totalCount } }"), &version]
     {
-        for literal in no_int {
+        for literal in NO_INT {
             wrong.extend(senders.try_literal(field, literal, BAD).await);
         }
     }

@@ -3,12 +3,22 @@
 //! Run on SQLite and on Postgres, since one hostile text may fail a whole set in one of them (a NUL
 //! in Postgres). Text that is no UTF-8 cannot be said with the generated types, so one call is made
 //! with a type of the same shape that has bytes in the place of its text.
+//!
+//! What comes after the sale is in `after_sale.rs`, what only operators ask in `operators.rs`, and
+//! the same over the real port, with and without its token, in `over_socket.rs`.
+
+mod after_sale;
+mod operators;
+mod over_socket;
 
 use std::path::Path;
+use std::time::Duration;
 
 use contracts::common::{Address, Card, LineRequest, Money, Page};
 use contracts::inventory::inventory_client::InventoryClient;
 use contracts::inventory::{AdjustStockRequest, QuoteRequest, UpsertProductRequest};
+use contracts::notification::notifications_client::NotificationsClient;
+use contracts::ops::ops_client::OpsClient;
 use contracts::order::orders_client::OrdersClient;
 use contracts::order::{PayOrderRequest, PlaceOrderRequest};
 use contracts::payment::TokenizeCardRequest;
@@ -17,12 +27,13 @@ use contracts::query::query_client::QueryClient;
 use contracts::query::{
     GetOrderRequest, GetProductRequest, ListNotificationsRequest, ListOrdersRequest, ListProductsRequest,
 };
-use gateway::api::{Caller, CardNumber, LineRequest as Line, OrderStatus, PlaceOrder};
+use gateway::api::{Caller, CardNumber, Connections, LineRequest as Line, OrderStatus, PlaceOrder};
 use orderly::shop::{Options, Shop};
 use orderly::{Stores, audit};
 use platform::bus::embedded::EmbeddedBus;
 use platform::clock::Clock;
 use platform::grpc::Identity;
+use platform::store::parked::Backoff;
 use tonic::Code::{self, InvalidArgument, NotFound, Ok as Fine, OutOfRange, PermissionDenied, Unauthenticated};
 use tonic::{Response, Status};
 
@@ -49,18 +60,14 @@ async fn the_services_answer_bad_input_with_its_code_on_postgres() {
 async fn ask_everything(stores: Stores, folder: &Path) {
     let bus = EmbeddedBus::open(Some(&folder.join("bus.db"))).await.expect("the bus opens");
     let clock = Clock::system();
-    let shop = Shop::start(stores.clone(), bus, clock.clone(), Options::default()).await.expect("the shop starts");
+    // What is sold arrives at once, and what fails is soon a dead letter.
+    let (at_once, backoff) = (Duration::from_millis(1), Backoff { first: 1, cap: 1, attempts: 2 });
+    let options = Options { ship_after: at_once, deliver_after: at_once, backoff, ..Options::default() };
+    let shop = Shop::start(stores.clone(), bus, clock.clone(), options).await.expect("the shop starts");
     shop.accounts.ensure_demo().await.expect("the demo log-ins are made");
-    let mut desk = Desk::open(&shop).await;
-    for text in hostile::all() {
-        desk.orders(&text).await;
-        desk.inventory(&text).await;
-        desk.payments_and_reads(&text).await;
-    }
-    desk.numbers().await;
-    desk.identities().await;
-    desk.too_much().await;
-    desk.no_text().await;
+    let session = shop.api.log_in(OPERATOR, PASSWORD, None).await.expect("logs in");
+    let mut desk = Desk::open(shop.connections.clone(), shop.ops.clone(), session.account.id).await;
+    desk.ask_everything().await;
     assert_none(&desk.wrong);
 
     buy_something(&shop).await;
@@ -78,9 +85,9 @@ async fn buy_something(shop: &Shop) {
     let card = Some(CardNumber::from(APPROVED));
     let order = PlaceOrder { lines, card, address: None, customer: None, idempotency_key: None };
     let order = shop.api.place_order(&ada, order).await.expect("the order is taken");
-    let confirmed = servers::until("the order is confirmed", PATIENCE, async || {
+    let confirmed = servers::until("the order arrives", PATIENCE, async || {
         let order = shop.api.order(&ada, &order.id, None).await?;
-        Ok(order.filter(|order| order.status == OrderStatus::Confirmed))
+        Ok(order.filter(|order| order.status == OrderStatus::Delivered))
     });
     confirmed.await.expect("the shop still sells");
 }
@@ -98,27 +105,47 @@ struct Desk {
     inventory: InventoryClient<platform::grpc::Connection>,
     payments: PaymentsClient<platform::grpc::Connection>,
     query: QueryClient<platform::grpc::Connection>,
+    notifications: NotificationsClient<platform::grpc::Connection>,
+    ops: OpsClient<platform::grpc::Connection>,
     raw: platform::grpc::Connection,
     operator: Identity,
     wrong: Vec<String>,
 }
 
 impl Desk {
-    async fn open(shop: &Shop) -> Self {
-        let connections = shop.connections.clone();
-        let session = shop.api.log_in(OPERATOR, PASSWORD, None).await.expect("logs in");
+    async fn open(connections: Connections, ops: platform::grpc::Connection, operator: String) -> Self {
         let mut desk = Self {
             raw: connections.payments.clone(),
             orders: OrdersClient::new(connections.orders),
             inventory: InventoryClient::new(connections.inventory),
             payments: PaymentsClient::new(connections.payments),
             query: QueryClient::new(connections.query),
-            operator: Identity { account: session.account.id, operator: true },
+            notifications: NotificationsClient::new(connections.notifications),
+            ops: OpsClient::new(ops),
+            operator: Identity { account: operator, operator: true },
             wrong: Vec::new(),
         };
         desk.upsert("a product", Fine, |_| {}).await;
         desk.adjust("its stock", Fine, |request| request.delta = 10_000).await;
         desk
+    }
+
+    async fn ask_everything(&mut self) {
+        for text in hostile::all() {
+            self.orders(&text).await;
+            self.inventory(&text).await;
+            self.payments_and_reads(&text).await;
+            self.after_sale(&text).await;
+            self.operating(&text).await;
+        }
+        self.numbers().await;
+        self.returns().await;
+        self.reports().await;
+        self.dead_letters().await;
+        self.identities().await;
+        self.strangers().await;
+        self.too_much().await;
+        self.no_text().await;
     }
 
     fn judge<T>(&mut self, what: &str, wanted: Code, answer: Result<Response<T>, Status>) {

@@ -154,6 +154,19 @@ async fn actions_need_their_visitors_token_and_a_log_in() {
 }
 
 #[tokio::test]
+async fn a_refused_form_that_looks_again_by_itself_looks_at_the_order_s_own_page() {
+    let shop = TestShop::open().await;
+    let (mut ada, order) = customer(&shop).await;
+    shop.services.change(OrderStatus::Paid, |_| {});
+    let late = ada.post(&format!("{order}/pay"), &[("key", "k"), ("card", super::CARD)]).await;
+    assert_eq!(late.status, StatusCode::CONFLICT);
+    let (_, rest) = late.text.split_once("http-equiv=\"refresh\" content=\"").expect("it moves on by itself");
+    let (_, address) =
+        rest.split('"').next().expect("a value").split_once("url=").expect("where the form went is no page");
+    assert_eq!((address, ada.get(address).await.status), (order.as_str(), StatusCode::OK));
+}
+
+#[tokio::test]
 async fn an_order_is_looked_at_as_it_was_and_nothing_can_be_done_there() {
     let shop = TestShop::open().await;
     let (mut ada, order) = customer(&shop).await;

@@ -15,7 +15,7 @@ pub struct OrderLine {
     pub quantity: i64,
     /// Of one.
     pub unit_price: Money,
-    /// How many of them came back, or are on their way back.
+    /// How many of them came back; what is still on its way (`unwinding`) is not counted.
     pub returned: i64,
 }
 

@@ -93,7 +93,7 @@ impl OrderLineObject<'_> {
         MoneyObject(&self.0.unit_price)
     }
 
-    /// How many of them came back, or are on their way back.
+    /// How many of them came back; what is still on its way (`unwinding`) is not counted.
     async fn returned(&self) -> i32 {
         int(self.0.returned)
     }

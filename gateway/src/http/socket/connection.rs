@@ -146,7 +146,11 @@ impl Connection {
         let text = match message {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(Closing::Gone),
+            Message::Close(_) => {
+                // The library answers it when it is asked for more.
+                let _ = timeout(self.patience.parting, self.socket.recv()).await;
+                return Err(Closing::Gone);
+            }
             Message::Binary(_) => return Err(Closing::BadRequest),
         };
         match Said::read(&text).ok_or(Closing::BadRequest)? {

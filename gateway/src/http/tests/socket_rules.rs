@@ -125,6 +125,28 @@ async fn a_client_that_is_gone_without_a_word_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_take_what_it_asked_for_is_left() {
+    let gateway = Listening::with(Patience { sending: Duration::from_millis(100), ..Patience::default() }).await;
+    let mut slow = gateway.connect_as(None).await;
+    // Each answer has the long name a hundred times: together more than the buffers in between hold.
+    let shelf = format!("{{ products(first: 100) {{ nodes {{ {}: sku }} }} }}", "a".repeat(10_000));
+    for n in 0..50 {
+        slow.subscribe(&n.to_string(), &shelf).await;
+    }
+    until("the slow one to be left", || gateway.sockets.count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_is_answered() {
+    let gateway = Listening::new().await;
+    let mut client = gateway.connect_as(None).await;
+    client.socket.send(Message::Close(None)).await.expect("sends");
+    let answer = tokio::time::timeout(Duration::from_secs(10), client.socket.next()).await.expect("in time");
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+    until("the place to be free", || gateway.sockets.count() == 0).await;
+}
+
+#[tokio::test]
 async fn a_client_is_asked_whether_it_lives() {
     let gateway = Listening::with(Patience { pulse: Duration::from_millis(20), ..Patience::default() }).await;
     let mut client = gateway.connect_as(None).await;

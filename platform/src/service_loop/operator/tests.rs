@@ -98,9 +98,14 @@ fn an_edit_changes_the_text_and_makes_due_only_what_waits_for_its_retry() {
 
 #[test]
 fn an_edit_that_cannot_stand_in_the_place_is_refused() {
-    for text in
-        ["no JSON".to_owned(), "{}".to_owned(), envelope("/y", "a", 5), envelope("/x", "b", 5), envelope("/x", "a", 6)]
-    {
+    for text in [
+        "no JSON".to_owned(),
+        "{}".to_owned(),
+        envelope("/y", "a", 5),
+        envelope("/x", "b", 5),
+        envelope("/x", "a", 6),
+        envelope("/x", "a", 5).replace("{}", r#"{"name":"a\u0000b"}"#),
+    ] {
         assert_eq!(code(judge(head(State::Dead, None), &Wish::Edit(text.clone()))), Code::BadInput, "{text}");
     }
     let unread = head(State::Dead, None).judge(&Wish::Edit(envelope("/x", "a", 5)), NOW, |_| Err("no".to_owned()));

@@ -1,7 +1,7 @@
 //! Products, notifications, sales: folded again in one pass each over the log, chunk
 //! by chunk, as a rebuild does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use platform::audit::Finding;
 use platform::clock::Millis;
@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::FromRow;
 
 use super::{Count, KEYS, count, unequal};
-use crate::overlay::{Logged, OrderState, Overlay};
+use crate::overlay::{Logged, Overlay};
 use crate::projections::notifications::Telling;
 use crate::projections::products::{self, Product};
 use crate::projections::sales::{Key, Window};
@@ -170,10 +170,9 @@ pub(super) async fn sales_are_their_folds(tx: &mut Tx) -> Result<Finding, StoreE
     let mut after = 0;
     loop {
         let (chunk, events) = log::chunk(tx, Model::Sales, after, CHUNK).await?;
-        let ids: BTreeSet<&str> = events.iter().map(|logged| logged.subject.as_str()).collect();
-        let known = |(id, basket)| (id, OrderState { basket: Some(basket), ..OrderState::default() });
-        overlay.orders = log::baskets(tx, &ids).await?.into_iter().map(known).collect();
-        events.iter().map(Logged::fact).for_each(|fact| overlay.fold(fact));
+        let facts: Vec<_> = events.iter().map(Logged::fact).collect();
+        overlay.orders = log::orders(tx, &facts).await?;
+        facts.into_iter().for_each(|fact| overlay.fold(fact));
         after = chunk.upto;
         if chunk.is_last {
             break;

@@ -126,7 +126,7 @@ impl Run {
         self.tell(first);
         let _ = begun.send(Ok(()));
         let last = self.fold(first).await.map_err(|failure| {
-            tracing::warn!(model = model.as_str(), %failure, "a rebuild has failed; the live rows are untouched");
+            tracing::warn!(model = model.as_str(), %failure, "a rebuild has failed; the live rows are whole");
             Status::from(failure)
         });
         // Another rebuild may begin before the last word has been listened to.
@@ -146,11 +146,13 @@ impl Run {
                 self.tell(progress);
             }
         }
-        let outcome = standings::outcome(&self.rebuilds.db, model, &id).await.map_err(unavailable)?;
+        // Asked now, since another rebuild may begin; told when all is done.
+        let outcome = standings::outcome(&self.rebuilds.db, model, &id).await;
         if let Err(failure) = self.clear().await {
             // Nobody sees what is left, and the next rebuild takes it along.
             tracing::warn!(model = model.as_str(), %failure, "the rows before a rebuild are not all cleared away");
         }
+        let outcome = outcome.map_err(unavailable)?;
         Ok(RebuildProgress {
             events: self.folded,
             done: true,

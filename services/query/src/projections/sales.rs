@@ -6,8 +6,10 @@
 //! window, since the window is a row that is added to. A sum forgets the order of its
 //! events, so a fold over many windows needs no more than an upsert.
 //!
-//! A sale counts when it is confirmed, also if it is refunded in the same breath:
-//! so revenue less refunds is what the shop has.
+//! A sale counts when it is confirmed, also if it is refunded in the same breath. A
+//! refund counts if its order had counted: money of an order that was called off
+//! between payment and confirmation comes and goes without one. So revenue less
+//! refunds is what the shop has.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +59,14 @@ pub const fn minute_of(time: i64) -> i64 {
 
 /// Folds an order's event of the time `at` into the windows. `basket`: what was
 /// ordered; without it (see [`orders::fold`](super::orders::fold)) nothing was sold.
-pub fn fold(windows: &mut BTreeMap<Key, Window>, event: &OrderEvent, basket: Option<&Basket>, at: i64) {
+/// `is_confirmed`: whether the order has counted, with this event or before it.
+pub fn fold(
+    windows: &mut BTreeMap<Key, Window>,
+    event: &OrderEvent,
+    basket: Option<&Basket>,
+    is_confirmed: bool,
+    at: i64,
+) {
     match (event, basket) {
         (OrderEvent::Confirmed { .. }, Some(basket)) => {
             let window = windows.entry((minute_of(at), basket.currency.clone())).or_default();
@@ -65,10 +74,10 @@ pub fn fold(windows: &mut BTreeMap<Key, Window>, event: &OrderEvent, basket: Opt
             window.pieces += basket.pieces;
             window.revenue += basket.total;
         }
-        (OrderEvent::PaymentRefunded { amount, currency }, Some(_)) => {
+        (OrderEvent::PaymentRefunded { amount, currency }, Some(_)) if is_confirmed => {
             windows.entry((minute_of(at), currency.clone())).or_default().refunded += amount;
         }
-        (OrderEvent::Confirmed { .. } | OrderEvent::PaymentRefunded { .. }, None) => {}
+        (OrderEvent::Confirmed { .. }, None) | (OrderEvent::PaymentRefunded { .. }, _) => {}
         (
             OrderEvent::Placed { .. }
             | OrderEvent::AwaitingPayment
@@ -110,7 +119,7 @@ mod tests {
     fn given(events: &[(i64, OrderEvent)]) -> BTreeMap<Key, Window> {
         let mut windows = BTreeMap::new();
         for (at, event) in events {
-            fold(&mut windows, event, Some(&basket()), *at);
+            fold(&mut windows, event, Some(&basket()), true, *at);
         }
         windows
     }
@@ -160,8 +169,15 @@ mod tests {
     #[test]
     fn an_order_whose_placing_was_never_heard_is_no_sale() {
         let mut windows = BTreeMap::new();
-        fold(&mut windows, &confirmed(), None, NOON);
-        fold(&mut windows, &refunded(10), None, NOON);
+        fold(&mut windows, &confirmed(), None, true, NOON);
+        fold(&mut windows, &refunded(10), None, true, NOON);
+        assert_eq!(windows, BTreeMap::new());
+    }
+
+    #[test]
+    fn what_is_given_back_of_an_order_that_was_never_confirmed_was_no_sale_either() {
+        let mut windows = BTreeMap::new();
+        fold(&mut windows, &refunded(2_500), Some(&basket()), false, NOON);
         assert_eq!(windows, BTreeMap::new());
     }
 

@@ -7,11 +7,12 @@ use platform::clock::Millis;
 use platform::message::Envelope;
 use platform::store::{StoreError, Tx};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 
 use crate::consumer;
-use crate::overlay::Logged;
+use crate::kind::Kind;
+use crate::overlay::{Fact, Logged, OrderState};
 use crate::projections::Event;
 use crate::projections::orders::OrderEvent;
 use crate::projections::sales::Basket;
@@ -36,6 +37,11 @@ pub(crate) struct LogEntry {
 #[derive(FromRow)]
 struct Text {
     envelope: String,
+}
+
+#[derive(FromRow)]
+struct Subject {
+    subject: String,
 }
 
 #[derive(FromRow)]
@@ -133,19 +139,37 @@ pub(crate) fn logged(text: &str) -> Result<Logged, StoreError> {
     Ok(Logged { subject: message.subject, sequence: message.sequence, time: message.time, event })
 }
 
-/// What was ordered, by order: from the log, not from the read model, which may be
-/// what has to be rebuilt.
-pub(crate) async fn baskets(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, Basket>, StoreError> {
+/// What the sales need to know of the orders that these events are about: from the
+/// log, not from the read model, which may be what has to be rebuilt.
+pub(crate) async fn orders(tx: &mut Tx, facts: &[Fact<'_>]) -> Result<BTreeMap<String, OrderState>, StoreError> {
+    let (mut ids, mut refunded) = (BTreeSet::new(), BTreeSet::new());
+    for fact in facts {
+        if let Event::Order(event) = fact.event {
+            ids.insert(fact.subject);
+            if matches!(event, OrderEvent::PaymentRefunded { .. }) {
+                refunded.insert(fact.subject);
+            }
+        }
+    }
+    let confirmed = confirmed(tx, &refunded).await?;
+    let known = |(id, basket)| {
+        let is_confirmed = confirmed.contains(&id);
+        (id, OrderState { basket: Some(basket), is_confirmed, ..OrderState::default() })
+    };
+    Ok(baskets(tx, &ids).await?.into_iter().map(known).collect())
+}
+
+/// What was ordered, by order.
+async fn baskets(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, Basket>, StoreError> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let args: Vec<_> = ids.iter().map(|id| json!({ "source": ORDER_SOURCE, "subject": id })).collect();
     let texts: Vec<Text> = tx
         .fetch(
             "SELECT e.envelope FROM jsonb_each($1) AS r
              JOIN event_log AS e ON e.source = r.value->>'source' AND e.subject = r.value->>'subject'
              WHERE e.sequence = 1",
-            &args,
+            &lines(ids),
         )
         .await?;
     let mut baskets = BTreeMap::new();
@@ -156,4 +180,28 @@ pub(crate) async fn baskets(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<BTreeMa
         }
     }
     Ok(baskets)
+}
+
+/// Those of the orders that were ever confirmed.
+async fn confirmed(tx: &mut Tx, ids: &BTreeSet<&str>) -> Result<BTreeSet<String>, StoreError> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let orders: Vec<Subject> = tx
+        .fetch(
+            format!(
+                "SELECT e.subject FROM jsonb_each($1) AS r
+                 JOIN event_log AS e ON e.source = r.value->>'source' AND e.subject = r.value->>'subject'
+                 WHERE e.type = '{}'",
+                Kind::OrderConfirmed.full()
+            ),
+            &lines(ids),
+        )
+        .await?;
+    Ok(orders.into_iter().map(|order| order.subject).collect())
+}
+
+/// Where the log keeps the events of these orders.
+fn lines(ids: &BTreeSet<&str>) -> Vec<Value> {
+    ids.iter().map(|id| json!({ "source": ORDER_SOURCE, "subject": id })).collect()
 }

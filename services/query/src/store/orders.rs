@@ -72,6 +72,7 @@ pub(super) async fn load(
         let state = OrderState {
             customer_id: row.customer_id,
             basket: Some(basket),
+            is_confirmed: course.status.is_confirmed(),
             course: Some(course),
             placed: None,
             changed: false,

@@ -24,11 +24,6 @@ struct StandingRow {
     rebuild_at: Option<Millis>,
 }
 
-#[derive(FromRow)]
-struct Count {
-    n: i64,
-}
-
 /// Locks the standings, and with them the log: whoever folds next waits until this
 /// transaction has ended.
 pub(super) async fn lock(tx: &mut Tx) -> Result<BTreeMap<Model, Standing>, StoreError> {
@@ -173,33 +168,42 @@ fn past(model: Model) -> String {
     format!("generation < {}", generation(Scope::Live, model))
 }
 
-/// Whether there is more to clear away than one step does.
-pub(super) async fn clearing(tx: &mut Tx, model: Model, most: i64) -> Result<Clearing, StoreError> {
-    let counts: Vec<Count> = tx
-        .fetch(
-            format!(
-                "WITH a AS MATERIALIZED (SELECT CAST(r.value->>'most' AS BIGINT) AS most FROM jsonb_each($1) AS r)
-                 SELECT COUNT(*) AS n FROM (SELECT 1 FROM {} WHERE {} LIMIT (SELECT most + 1 FROM a)) AS old",
-                model.as_str(),
-                past(model)
-            ),
-            &[json!({ "most": most })],
-        )
-        .await?;
-    Ok(Clearing { is_more: counts.first().is_some_and(|count| count.n > most), is_asked: false, most })
+#[derive(FromRow)]
+struct Past {
+    n: i64,
+    generations: i64,
 }
 
-/// Clears away up to `most` rows, and their twins of other past generations.
+/// Whether there is more to clear away than one step does.
+pub(super) async fn clearing(tx: &mut Tx, model: Model, most: i64) -> Result<Clearing, StoreError> {
+    let (table, past) = (model.as_str(), past(model));
+    let rows: Vec<Past> = tx
+        .fetch(
+            format!(
+                "SELECT COUNT(*) AS n, COUNT(DISTINCT generation) AS generations
+                 FROM (SELECT generation FROM {table} WHERE {past} AND $1 <> '' LIMIT {most} + 1) AS old"
+            ),
+            &[0; 0],
+        )
+        .await?;
+    let is_more = rows.first().is_some_and(|Past { n, generations }| *n > most || *generations > 1);
+    Ok(Clearing { is_more, is_asked: false, most })
+}
+
+/// Clears away up to `most` rows of the oldest of these generations.
+///
+/// One generation, and a number that stands in the statement: so both engines look
+/// the rows up by key. Of several, or without knowing how many, each step would read
+/// all that is left.
 pub(super) async fn clear(tx: &mut Tx, model: Model, most: i64) -> Result<(), StoreError> {
     let (table, key, past) = (model.as_str(), columns(model).0.join(", "), past(model));
+    let oldest = format!("generation = (SELECT MIN(generation) FROM {table} WHERE {past})");
     tx.execute(
         format!(
             "DELETE FROM {table}
-             WHERE {past} AND ({key}) IN
-                   (SELECT {key} FROM {table} WHERE {past}
-                    LIMIT (SELECT CAST(r.value->>'most' AS BIGINT) FROM jsonb_each($1) AS r))"
+             WHERE {oldest} AND ({key}) IN (SELECT {key} FROM {table} WHERE {oldest} AND $1 <> '' LIMIT {most})"
         ),
-        &[json!({ "most": most })],
+        &[0; 0],
     )
     .await?;
     Ok(())

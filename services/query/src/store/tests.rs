@@ -6,8 +6,8 @@ mod rebuilding;
 
 use contracts::inventory::StockLevelChanged;
 use contracts::order::{
-    OrderAwaitingPayment, OrderConfirmed, OrderPaymentDeclined, OrderPaymentRefunded, OrderPaymentRequested,
-    RefundCause,
+    OrderAwaitingPayment, OrderCancelRequested, OrderConfirmed, OrderPaid, OrderPaymentCaptured, OrderPaymentDeclined,
+    OrderPaymentRefunded, OrderPaymentRequested, RefundCause,
 };
 use contracts::query::OrderChanged;
 use platform::store::{Db, StoreError};
@@ -30,6 +30,7 @@ on_both_engines! {
     a_message_is_marked_as_mailed_in_the_same_batch_or_later
     a_message_that_was_mailed_but_never_told_stays_in_the_log_alone
     sales_add_up_in_their_minutes_whichever_batch_they_come_in
+    an_order_called_off_before_it_was_confirmed_is_neither_sold_nor_given_back
     every_batch_moves_all_read_models_to_the_head_of_the_log
     an_order_s_past_is_read_with_the_timeline_that_it_had_then
     an_event_that_is_logged_already_is_a_conflict
@@ -255,6 +256,28 @@ async fn sales_add_up_in_their_minutes_whichever_batch_they_come_in(engine: Engi
     let only = windows(first + MINUTE, first + 2 * MINUTE, 9).await.expect("reads");
     assert_eq!(only.iter().map(|row| row.minute).collect::<Vec<_>>(), [first + MINUTE]);
     assert_eq!(windows(i64::MIN, i64::MAX, 1).await.expect("reads").len(), 1);
+}
+
+async fn an_order_called_off_before_it_was_confirmed_is_neither_sold_nor_given_back(engine: Engine) {
+    let paid = OrderPaid { attempt: 1, authorisation_id: "auth_1".into() };
+    let called_off = [
+        envelope("/order", "o-1", 1, "o-1", &placed("ada")),
+        envelope("/order", "o-1", 2, "o-1", &paid),
+        envelope("/order", "o-1", 3, "o-1", &OrderCancelRequested { reason: String::new() }),
+        envelope("/order", "o-1", 4, "o-1", &OrderPaymentCaptured { attempt: 1 }),
+        envelope("/order", "o-1", 5, "o-1", &refund_requested(1, RefundCause::Cancelled, 2)),
+        envelope("/order", "o-1", 6, "o-1", &OrderPaymentRefunded { refund: 1, amount: pounds(2_500) }),
+    ];
+    let (_folder, together) = engine.store().await;
+    fold(&together, &called_off).await;
+    let (_other, apart) = engine.store().await;
+    for message in &called_off {
+        fold(&apart, std::slice::from_ref(message)).await;
+    }
+    for db in [&together, &apart] {
+        assert_eq!(sales(db).await, []);
+        assert_eq!(auditing::breaches(db).await, []);
+    }
 }
 
 async fn every_batch_moves_all_read_models_to_the_head_of_the_log(engine: Engine) {

@@ -56,6 +56,20 @@ impl Status {
         }
     }
 
+    /// Whether an order that stands so was confirmed, and has not been refunded whole.
+    pub const fn is_confirmed(self) -> bool {
+        match self {
+            Self::Confirmed | Self::Shipped | Self::Delivered => true,
+            Self::Placed
+            | Self::AwaitingPayment
+            | Self::Paid
+            | Self::Rejected
+            | Self::Expired
+            | Self::Cancelled
+            | Self::Refunded => false,
+        }
+    }
+
     /// The status that is stored under this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)

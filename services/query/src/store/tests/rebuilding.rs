@@ -21,6 +21,8 @@ on_both_engines! {
     a_rebuild_among_what_happens_meanwhile_comes_to_the_same
     a_broken_row_is_one_difference_and_is_mended
     sales_are_rebuilt_from_the_log_and_not_from_broken_orders
+    sales_are_rebuilt_without_what_was_given_back_before_it_was_sold
+    rows_of_several_past_generations_are_all_cleared_away
     readers_see_the_live_generation_until_the_switch
     one_that_was_left_half_way_changes_nothing_and_the_next_one_clears_it_away
     where_one_process_is_alone_it_need_not_wait_for_the_one_before
@@ -170,6 +172,41 @@ async fn sales_are_rebuilt_from_the_log_and_not_from_broken_orders(engine: Engin
     fold(&db, &life("o-1")).await;
     spoil(&db, "UPDATE orders SET total = 7, pieces = 7, currency = 'EUR' WHERE $1 <> ''").await;
     assert_eq!(rebuild(&db, Model::Sales, "r-1").await, Outcome { rows: 1, differences: 0 });
+}
+
+/// The confirmation stands in an earlier chunk than the refund, or nowhere.
+async fn sales_are_rebuilt_without_what_was_given_back_before_it_was_sold(engine: Engine) {
+    let (_folder, db) = engine.store().await;
+    let called_off = [
+        order("o-2", 1, &placed("bob")),
+        order("o-2", 2, &OrderPaid { attempt: 1, authorisation_id: "auth_1".into() }),
+        order("o-2", 3, &refund_requested(1, RefundCause::Cancelled, 2)),
+        order("o-2", 4, &OrderPaymentRefunded { refund: 1, amount: pounds(2_500) }),
+    ];
+    fold(&db, &[&called_off[..], &life("o-1")].concat()).await;
+    assert_eq!(rebuild(&db, Model::Sales, "r-1").await, Outcome { rows: 1, differences: 0 });
+    let windows = standings::sales(&db, i64::MIN, i64::MAX, 9).await.expect("reads");
+    assert_eq!((windows[0].orders, windows[0].revenue, windows[0].refunded), (1, 2_500, 2_500));
+    assert_eq!(breaches(&db).await, []);
+}
+
+async fn rows_of_several_past_generations_are_all_cleared_away(engine: Engine) {
+    for model in Model::ALL {
+        let (_folder, db) = engine.store().await;
+        fold(&db, &specimens::one_of_each()).await;
+        let left = begin(&db, model, "r-1").await;
+        let whole = Step::Fold { model, id: "r-1".into(), after: left.position, most: 37 };
+        assert!(!step(&db, whole).await.expect("folds").done);
+        let begun = Step::Begin { model, id: "r-2".into(), alone: true };
+        let mut progress = step(&db, begun).await.expect("begins");
+        while !progress.done {
+            progress = step(&db, next(model, "r-2", progress)).await.expect("folds");
+        }
+        assert_eq!(generations(&db, model).await, (vec![1, 2, 3], 3), "{model:?}");
+        // More than all rows there are: what says that it is done has done it.
+        while !step(&db, Step::Clear { model, most: 100 }).await.expect("clears").done {}
+        assert_eq!(generations(&db, model).await, (vec![3], 3), "{model:?}");
+    }
 }
 
 async fn readers_see_the_live_generation_until_the_switch(engine: Engine) {
