@@ -3,7 +3,7 @@
 //! Behind it are the same connections that the gateway uses in process. What the
 //! gateway does for its callers, nobody does here: the identity in a call's metadata
 //! is believed. So a call needs the shop's token (`authorization: Bearer …`); only
-//! `grpc.health.v1` and `grpc.reflection.v1`, which give nothing away, are open.
+//! health and reflection, which give nothing away, are open.
 //!
 //! Health is told per service, and turns to NOT_SERVING before a stop, so that who
 //! balances over several shops has left before the port closes.
@@ -60,11 +60,14 @@ impl GrpcServer {
     /// The contracts' schema cannot be read, which is a defect of the build.
     pub(crate) async fn start(listener: TcpListener, shop: &Shop, token: Token) -> anyhow::Result<Self> {
         let (health, health_server) = tonic_health::server::health_reporter();
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .context("the contracts cannot be described")?;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let described = reflection().build_v1().context("the contracts cannot be described")?;
+        // The same under the name that many clients still ask by.
+        let described_alpha = reflection().build_v1alpha().context("the contracts cannot be described")?;
         let Connections { orders, inventory, payments, query, notifications } = shop.connections.clone();
         let guarded = [
             (order::orders_server::SERVICE_NAME, orders),
@@ -79,7 +82,7 @@ impl GrpcServer {
             health.set_service_status(name, ServingStatus::Serving).await;
         }
         let guarded = guarded.into_iter().map(|(name, connection)| (name, Line { connection, open: false }));
-        let lines = guarded.chain([open(health_server), open(reflection)]).collect();
+        let lines = guarded.chain([open(health_server), open(described), open(described_alpha)]).collect();
         let switchboard = Switchboard { lines: Arc::new(lines), token: Arc::new(token) };
         let stop = CancellationToken::new();
         // Answers are small and wanted now.

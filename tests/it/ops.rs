@@ -169,6 +169,21 @@ async fn reflection_names_every_service_and_describes_its_messages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reflection_answers_under_its_older_name_too() {
+    use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
+    use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
+
+    let shop = Shop::start(ShopOptions::default()).await.expect("the shop starts");
+    let mut reflection = ServerReflectionClient::new(channel(&shop).await);
+    let message_request = Some(MessageRequest::FileContainingSymbol(SERVICES[5].to_owned()));
+    let asked = ServerReflectionRequest { host: String::new(), message_request };
+    let mut answers = reflection.server_reflection_info(stream::iter([asked])).await.expect("is open").into_inner();
+    let answer = answers.message().await.expect("answers").expect("one answer a question");
+    assert!(format!("{:?}", answer.message_response).contains("FileDescriptorResponse"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_was_given_is_the_one_that_is_wanted_and_is_shown_nowhere() {
     let secret = "a-token-of-our-own-choice";
     let options = ShopOptions { env: vec![("ORDERLY_GRPC_TOKEN".into(), secret.into())], ..ShopOptions::default() };
