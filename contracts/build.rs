@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "orderly/common/v1/common.proto",
     "orderly/order/v1/order.proto",
     "orderly/inventory/v1/inventory.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 7] = [
     "orderly/notification/v1/notification.proto",
     "orderly/query/v1/query.proto",
     "orderly/ops/v1/ops.proto",
+    "orderly/audit/v1/audit.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

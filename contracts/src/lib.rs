@@ -31,6 +31,7 @@ package!(payment);
 package!(notification);
 package!(query);
 package!(ops);
+package!(audit);
 
 /// The compiled schema of everything above, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/orderly.binpb"));

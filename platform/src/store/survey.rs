@@ -96,6 +96,14 @@ struct Count {
     n: i64,
 }
 
+/// A row, and how many there are with it.
+#[derive(FromRow)]
+struct Counted {
+    #[sqlx(flatten)]
+    parked: Parked,
+    total: i64,
+}
+
 /// Counts an outbox table, or an event store with its columns.
 ///
 /// # Errors
@@ -172,30 +180,28 @@ pub async fn parked_counts(db: &Db) -> Result<ParkedCounts, StoreError> {
 }
 
 /// Parked messages, dead letters first, then the oldest first; and how many there are
-/// beyond the cut.
+/// beyond the cut, at the same moment. `first` is at least 1.
 ///
 /// # Errors
 /// As the store answers.
 pub async fn parked(db: &Db, filter: ParkedFilter<'_>, first: u32) -> Result<(Vec<Parked>, i64), StoreError> {
-    const WANTED: &str = "FROM parked AS p, jsonb_each($1) AS r
-         WHERE (r.value->>'state' = '' OR p.state = r.value->>'state')
-           AND (r.value->>'source' = '' OR p.source = r.value->>'source')
-           AND (r.value->>'subject' = '' OR p.subject = r.value->>'subject')";
     let state = if filter.dead_only { "DEAD" } else { "" };
-    let args = [json!({ "state": state, "source": filter.source, "subject": filter.subject })];
-    let counted: Vec<Count> = db.read(format!("SELECT COUNT(*) AS n {WANTED}"), &args).await?;
-    let rows = db
+    let rows: Vec<Counted> = db
         .read(
             format!(
-                "SELECT {} {WANTED}
+                "SELECT {}, COUNT(*) OVER () AS total FROM parked AS p, jsonb_each($1) AS r
+                 WHERE (r.value->>'state' = '' OR p.state = r.value->>'state')
+                   AND (r.value->>'source' = '' OR p.source = r.value->>'source')
+                   AND (r.value->>'subject' = '' OR p.subject = r.value->>'subject')
                  ORDER BY CASE p.state WHEN 'DEAD' THEN 0 ELSE 1 END, p.parked_at, p.source, p.subject, p.sequence
                  LIMIT {first}",
                 parked::COLUMNS
             ),
-            &args,
+            &[json!({ "state": state, "source": filter.source, "subject": filter.subject })],
         )
         .await?;
-    Ok((rows, counted.first().map_or(0, |row| row.n)))
+    let total = rows.first().map_or(0, |row| row.total);
+    Ok((rows.into_iter().map(|row| row.parked).collect(), total))
 }
 
 /// Leases by name.
