@@ -22,6 +22,7 @@ use platform::store::StoreError;
 use tokio::time::{Instant, sleep};
 
 use crate::Stores;
+use crate::settings::Databases;
 
 /// How long a suspect across stores may take to clear itself up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,20 +33,20 @@ pub(crate) struct Args {
     /// The data folder of a shop, running or not
     #[arg(long, value_name = "DIR", default_value = "orderly-data")]
     data_dir: PathBuf,
-    /// Postgres instead of the data folder; {service} stands for the service's name
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
     /// One line of JSON a rule
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    databases: Databases,
 }
 
 /// `orderly audit`.
 #[expect(clippy::print_stdout, reason = "the findings are what this command is for")]
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let stores = match &args.database_url {
-        Some(url) => Stores::on_postgres(url).await?,
-        None => Stores::in_existing_folder(&args.data_dir).await?,
+    let stores = if args.databases.are_named() {
+        Stores::on(&args.databases).await?
+    } else {
+        Stores::in_existing_folder(&args.data_dir).await?
     };
     let findings = audit(&stores, &Clock::system()).await.context("the stores cannot be read")?;
     stores.close().await;

@@ -1,8 +1,11 @@
-//! The auditor in the background of `orderly up`: the same rules as `orderly audit`,
-//! again and again, with the last result where a page can show it.
+//! The auditor in the background of a shop, beside `orderly up` or as a role of its own:
+//! the same rules as `orderly audit`, again and again, with the last result where a page
+//! can show it.
 //!
 //! An audit reads every order, so its price grows with the shop. It is paced by what
 //! it cost: however large the shop is, it takes about one part in twenty of one core.
+
+pub(crate) mod grpc;
 
 use std::time::Duration;
 
@@ -73,7 +76,7 @@ async fn report(stores: &Stores, clock: &Clock, begun: Instant) -> Report {
 fn tell(report: &Report) {
     for finding in report.findings.iter().filter(|finding| !finding.breaches.is_empty()) {
         tracing::error!(
-            rule = finding.rule,
+            rule = %finding.rule,
             breaches = finding.breaches.len(),
             first = finding.breaches.first(),
             "the audit found a breach"

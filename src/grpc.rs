@@ -1,6 +1,7 @@
-//! The **gRPC port** of `orderly up`: every service of the shop on one socket.
+//! The **gRPC port** of a process: its services on one socket, and at the gateway and in
+//! `orderly up` every service of the shop.
 //!
-//! Behind it are the same connections that the gateway uses in process. What the
+//! Behind it are the same connections that the gateway uses. What the
 //! gateway does for its callers, nobody does here: the identity in a call's metadata
 //! is believed. So a call needs the shop's token (`authorization: Bearer …`); only
 //! health and reflection, which give nothing away, are open.
@@ -24,7 +25,7 @@ use contracts::FILE_DESCRIPTOR_SET;
 use contracts::{inventory, notification, ops, order, payment, query};
 use futures_util::future::{BoxFuture, poll_fn};
 use gateway::api::Connections;
-use platform::grpc::{Connection, in_process};
+use platform::grpc::{Connection, REFUSED, REFUSED_TOKEN, in_process};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,17 +33,33 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::codegen::http::{Request, Response};
+use tonic::metadata::MetadataValue;
 use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::shop::Shop;
 use token::Token;
 
 /// Between two questions to a silent client whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// A service by its name in the contracts, such as "orderly.order.v1.Orders".
+pub(crate) type Named = (&'static str, Connection);
+
+/// Every service that the gateway calls, and the Ops desk.
+pub(crate) fn whole_shop(connections: Connections, ops: Connection) -> Vec<Named> {
+    let Connections { orders, inventory, payments, query, notifications } = connections;
+    vec![
+        (order::orders_server::SERVICE_NAME, orders),
+        (inventory::inventory_server::SERVICE_NAME, inventory),
+        (payment::payments_server::SERVICE_NAME, payments),
+        (query::query_server::SERVICE_NAME, query),
+        (notification::notifications_server::SERVICE_NAME, notifications),
+        (ops::ops_server::SERVICE_NAME, ops),
+    ]
+}
 
 /// The listening port, and what is served on it.
 pub(crate) struct GrpcServer {
@@ -54,11 +71,11 @@ pub(crate) struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Serves the shop's services to who has the token.
+    /// Serves these services, each by its name in the contracts, to who has the token.
     ///
     /// # Errors
     /// The contracts' schema cannot be read, which is a defect of the build.
-    pub(crate) async fn start(listener: TcpListener, shop: &Shop, token: Token) -> anyhow::Result<Self> {
+    pub(crate) async fn start(listener: TcpListener, guarded: Vec<Named>, token: Token) -> anyhow::Result<Self> {
         let (health, health_server) = tonic_health::server::health_reporter();
         let reflection = || {
             tonic_reflection::server::Builder::configure()
@@ -68,15 +85,6 @@ impl GrpcServer {
         let described = reflection().build_v1().context("the contracts cannot be described")?;
         // The same under the name that many clients still ask by.
         let described_alpha = reflection().build_v1alpha().context("the contracts cannot be described")?;
-        let Connections { orders, inventory, payments, query, notifications } = shop.connections.clone();
-        let guarded = [
-            (order::orders_server::SERVICE_NAME, orders),
-            (inventory::inventory_server::SERVICE_NAME, inventory),
-            (payment::payments_server::SERVICE_NAME, payments),
-            (query::query_server::SERVICE_NAME, query),
-            (notification::notifications_server::SERVICE_NAME, notifications),
-            (ops::ops_server::SERVICE_NAME, shop.ops.clone()),
-        ];
         let names: Vec<&'static str> = guarded.iter().map(|(name, _)| *name).collect();
         for name in &names {
             health.set_service_status(name, ServingStatus::Serving).await;
@@ -160,7 +168,10 @@ impl Switchboard {
         if line.open || said.is_some_and(|said| self.token.admits(said)) {
             Ok(line.connection.clone())
         } else {
-            Err(Status::unauthenticated("a call needs the shop's token: authorization: Bearer <token>"))
+            let mut refused = Status::unauthenticated("a call needs the shop's token: authorization: Bearer <token>");
+            // So that another process of the shop knows that it is refused, and not its customer.
+            refused.metadata_mut().insert(REFUSED, MetadataValue::from_static(REFUSED_TOKEN));
+            Err(refused)
         }
     }
 }

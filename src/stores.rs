@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use platform::store::{Db, StoreError};
 
+use crate::settings::{self, Databases};
+
 /// One database for each who keeps something. The bank is another company; its
 /// database is here because it is simulated here.
 #[derive(Clone)]
@@ -59,6 +61,23 @@ impl Stores {
             bail!("the database URL must contain {PLACEHOLDER}: each service has a database of its own");
         }
         Self::open(|service| url.replace(PLACEHOLDER, service)).await.context("the databases cannot be opened")
+    }
+
+    /// The databases that the settings name.
+    ///
+    /// # Errors
+    /// One is not named, or cannot be reached.
+    pub(crate) async fn on(databases: &Databases) -> anyhow::Result<Self> {
+        let open = async |service| databases.open(service, &settings::EVERY).await;
+        Ok(Self {
+            order: open("order").await?,
+            payment: open("payment").await?,
+            bank: open("bank").await?,
+            inventory: open("inventory").await?,
+            notification: open("notification").await?,
+            query: open("query").await?,
+            gateway: open("gateway").await?,
+        })
     }
 
     async fn open(address: impl Fn(&str) -> String) -> Result<Self, StoreError> {

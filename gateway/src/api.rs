@@ -55,9 +55,10 @@ pub use values::{
 /// stop; [`Api::end_watches`] ends it.
 pub type OrderStream = BoxStream<'static, OrderWithTimeline>;
 
-/// No service may keep a caller waiting longer than this. The outcome of a
-/// command is unknown then; sent again with its key it is found out.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// No service may keep a caller waiting longer than this, nor all of them together who
+/// are asked for one GraphQL request. The outcome of a command is unknown then; sent
+/// again with its key it is found out.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Room for a page of a hundred orders of 500 lines each.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -110,6 +111,13 @@ impl Api {
     /// signing what is handed out, such as CSRF tokens.
     pub fn server_secret(&self) -> [u8; 32] {
         self.accounts.server_secret()
+    }
+
+    /// The same with another query service.
+    #[cfg(test)]
+    pub(crate) fn asking(mut self, query: Connection) -> Self {
+        self.query = QueryClient::new(query);
+        self
     }
 
     // ---- Accounts ----------------------------------------------------------

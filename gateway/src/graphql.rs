@@ -27,8 +27,9 @@ use async_graphql::{Request, Response, Schema, ServerError, Value};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use platform::grpc::deadline;
 
-use crate::api::Api;
+use crate::api::{Api, PATIENCE};
 use batches::Batches;
 use mutation::Mutation;
 use persisted::Persisted;
@@ -72,9 +73,16 @@ impl GraphQl {
                 let elsewhere = "a subscription needs a WebSocket: connect to /graphql with graphql-transport-ws";
                 errors::with_codes(Response::from_errors(vec![ServerError::new(elsewhere, None)]))
             }
-            Ok((request, false)) => errors::with_codes(self.schema.execute(request).await),
+            Ok((request, false)) => errors::with_codes(self.answer(request).await),
             Err(refused) => errors::with_codes(Response::from_errors(vec![refused])),
         }
+    }
+
+    /// All calls to services that one query or mutation needs share one deadline:
+    /// whoever waits for the whole does not care which part takes long.
+    fn answer(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+        let schema = self.schema.clone();
+        deadline::within(PATIENCE, async move { schema.execute(request).await })
     }
 
     /// Runs an operation of any kind, a subscription among them, which may never end;
@@ -87,7 +95,13 @@ impl GraphQl {
                 return stream::iter([Event::Refused(refused)]).boxed();
             }
         };
-        let responses = self.schema.execute_stream(request).map(errors::with_codes);
+        // A subscription has no end; each of the calls that it makes has one.
+        let responses = if subscribes {
+            self.schema.execute_stream(request).left_stream()
+        } else {
+            stream::once(self.answer(request)).right_stream()
+        };
+        let responses = responses.map(errors::with_codes);
         // The executor goes on after an operation that it could not begin; a client
         // that was told so does not listen any more.
         let events = responses.scan(Progress::Begins, move |progress, response| {

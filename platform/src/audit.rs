@@ -3,13 +3,15 @@
 //! A service checks the rules inside its own store, in one snapshot; the
 //! composition root checks the rules across stores.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// What checking one rule found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The rule, as a sentence that should be true.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// How many things were looked at.
     pub checked: i64,
     /// Where it is not true, each with what was found.

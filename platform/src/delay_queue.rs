@@ -7,9 +7,11 @@
 //! still equals the row's. So an index that has lost entries, kept old ones, or
 //! has too many is only late or idle, never wrong; and it can always be rebuilt.
 //!
-//! The *mover* sleeps until the next due time and is woken by an earlier one. It
-//! rebuilds the near future of the index from the rows at start, after a loss,
-//! and in a slow sweep.
+//! The *mover* sleeps until the next due time and is woken by an earlier one. Where the
+//! database is shared it looks at the head of the queue every second, too: another
+//! process may have set an earlier timer, and died. It rebuilds the near future of the
+//! index from the rows at start, after a loss, after the death of another process, and
+//! in a slow sweep.
 //!
 //! Chapter: `docs/delay-queue.md`.
 
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, BusError, Timer, TimerKey};
@@ -30,6 +33,8 @@ pub(crate) const REDRIVE: &str = "redrive:";
 
 /// Between two sweeps, milliseconds. A rebuild looks two of them ahead.
 const SWEEP: i64 = 60_000;
+/// Between two looks for timers that other processes have set.
+const LOOK: Duration = Duration::from_secs(1);
 /// Most timers fired by one call.
 const FIRE: usize = 1_000;
 
@@ -72,7 +77,8 @@ impl DelayQueue {
         }
     }
 
-    /// Asks for the index to be rebuilt: the bus has lost its memory.
+    /// Asks for the index to be rebuilt: the bus has lost its memory, or somebody has died
+    /// who may have committed a timer without setting it.
     pub fn rebuild(&self) {
         let _ = self.instructions.send(Instruction::Rebuild);
     }
@@ -122,6 +128,8 @@ impl<S: Service> Mover<S> {
         let known = self.bus.incarnation().await.map_err(|error| error.to_string())?;
         let mut sweep_at = self.rebuild().await?;
         let mut next_due = Some(self.clock.now());
+        let shared = !self.db.is_exclusive();
+        let mut look_at = Instant::now() + LOOK;
         loop {
             if next_due.is_some_and(|due| due <= self.clock.now()) {
                 // What we know to be due may have been forgotten with all the rest.
@@ -131,6 +139,7 @@ impl<S: Service> Mover<S> {
                 let fired =
                     self.bus.fire_due(stream, self.clock.now(), FIRE).await.map_err(|error| error.to_string())?;
                 next_due = fired.next_due;
+                look_at = Instant::now() + LOOK;
                 continue;
             }
             let wake_at = next_due.map_or(sweep_at, |due| due.min(sweep_at));
@@ -144,6 +153,8 @@ impl<S: Service> Mover<S> {
                         (next, earliest) => next.or(earliest),
                     };
                 }
+                // Not by the shop's clock: the others go on while a test holds that still.
+                () = tokio::time::sleep_until(look_at), if shared => next_due = Some(self.clock.now()),
                 () = self.clock.sleep_until(wake_at) => {
                     if self.clock.now() >= sweep_at {
                         sweep_at = self.rebuild().await?;

@@ -1,9 +1,20 @@
 //! gRPC between gateway and services: one kind of connection, in process or over
-//! a socket.
+//! sockets.
 //!
 //! A generated client takes any [`Connection`]. In `orderly up` it is the generated
-//! server itself: same codec, same interceptors, no socket. The caller's identity
-//! travels in the metadata of each call.
+//! server itself ([`in_process`]): same codec, same interceptors, no socket. In `orderly
+//! serve` it leads to all replicas of a service ([`remote`]), of which some may be dead,
+//! stopping, or not there yet. Either way the caller's identity travels in the metadata
+//! of each call, and his [`deadline`] with it.
+//!
+//! Chapter: `docs/grpc.md`.
+
+mod balance;
+pub mod deadline;
+mod method;
+mod peers;
+mod remote;
+mod retry;
 
 use http::{Request, Response};
 use tonic::Status;
@@ -14,10 +25,14 @@ use tonic::server::NamedService;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
+pub use peers::{BadPeers, Peers};
+pub use remote::{REFUSED, REFUSED_TOKEN, remote};
+
 /// What a generated client talks to. Its own failure is a status too: UNAVAILABLE.
 pub type Connection = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
-/// A connection to a generated server in this process.
+/// A connection to a generated server in this process. A call obeys the deadline that
+/// its caller runs within; it is given none of its own, since nobody here can vanish.
 pub fn in_process<S>(server: S) -> Connection
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible>
@@ -28,7 +43,7 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
-    BoxCloneSyncService::new(server.map_err(|never| match never {}))
+    BoxCloneSyncService::new(deadline::obeyed(server.map_err(|never| match never {})))
 }
 
 /// Who calls: set by the gateway, trusted by the services.
@@ -86,3 +101,6 @@ impl Identity {
         if self.operator { Ok(()) } else { Err(Status::permission_denied("for operators only")) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,16 +24,32 @@ use tokio_util::sync::CancellationToken;
 pub use faults::{Fault, Faults, TooMany};
 pub use inside::Inside;
 
+use crate::service::Spec;
+
 /// The server over the services of this process.
 pub struct Desk {
     services: BTreeMap<&'static str, Inside>,
+    /// Every stream of the shop, sorted: those of services elsewhere can be tailed too.
+    streams: Vec<&'static str>,
     /// Ends every tail.
     stop: CancellationToken,
 }
 
-/// The generated server, for in-process connections and for a socket. Tails end with
-/// `stop`: an answer without an end would keep a server from stopping.
-pub fn server(services: impl IntoIterator<Item = Inside>, stop: CancellationToken) -> OpsServer<Desk> {
+/// The generated server, for in-process connections and for a socket: the services of
+/// this process, and the specs of all services, whose streams can be tailed from
+/// anywhere. Tails end with `stop`: an answer without an end would keep a server from
+/// stopping.
+pub fn server(
+    services: impl IntoIterator<Item = Inside>,
+    specs: &[&'static Spec],
+    stop: CancellationToken,
+) -> OpsServer<Desk> {
     let services = services.into_iter().map(|inside| (inside.name(), inside)).collect();
-    OpsServer::new(Desk { services, stop })
+    let mut streams: Vec<&'static str> = specs
+        .iter()
+        .flat_map(|spec| spec.hears.iter().copied().chain(spec.outlets.iter().map(|outlet| outlet.stream)))
+        .collect();
+    streams.sort_unstable();
+    streams.dedup();
+    OpsServer::new(Desk { services, streams, stop })
 }

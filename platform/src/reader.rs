@@ -1,7 +1,7 @@
 //! The reader: carries deliveries from the bus into the service loop.
 //!
 //! It reads exactly the partitions that are held by lease, each delivery with the
-//! epoch it was read under. When what is held changes it starts over: first what
+//! hold it was read under. When what is held changes it starts over: first what
 //! is pending, then what is new. The queue into the loop is short, so what the
 //! loop cannot take stays with the broker. While reading is paused by an injected
 //! fault it takes nothing at all.
@@ -41,6 +41,8 @@ pub(crate) async fn run(
                 () = stop.cancelled() => return,
                 // Then from the beginning: what is pending, and what is new.
                 () = switched(&mut paused, false) => Ok(()),
+                // What was held before can be given back, though nothing is read.
+                () = changed(&mut held) => Ok(()),
             },
             outcome = read_while_held(&*bus, spec.name, &streams, &now_held, &mut held, &deliveries) => outcome,
         };
@@ -65,6 +67,13 @@ pub(crate) async fn switched(switch: &mut watch::Receiver<bool>, wanted: bool) {
     }
 }
 
+/// Waits until what is held has changed; for ever once nothing will be, with the service.
+pub(crate) async fn changed(held: &mut watch::Receiver<Arc<Held>>) {
+    if held.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Returns when what is held has changed, or the loop has gone.
 async fn read_while_held(
     bus: &dyn Bus,
@@ -77,10 +86,7 @@ async fn read_while_held(
     let assigned: Vec<(Arc<str>, u32)> =
         streams.iter().flat_map(|stream| now_held.keys().map(|partition| (stream.clone(), *partition))).collect();
     if assigned.is_empty() {
-        // Fails only when the tenure has ended, just before a stop.
-        if held.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        changed(held).await;
         return Ok(());
     }
     let mut subscription = bus.subscribe(group, &assigned).await?;
@@ -88,26 +94,20 @@ async fn read_while_held(
         // Room first: what has been taken from the bus must have a place to go,
         // also if `held` changes meanwhile.
         let room = tokio::select! {
-            changed = held.changed() => match changed {
-                Ok(()) => return Ok(()),
-                Err(_) => return std::future::pending().await,
-            },
+            () = changed(held) => return Ok(()),
             room = deliveries.reserve() => match room {
                 Ok(room) => room,
                 Err(_) => return std::future::pending().await,
             },
         };
         let batch = tokio::select! {
-            changed = held.changed() => match changed {
-                Ok(()) => return Ok(()),
-                Err(_) => return std::future::pending().await,
-            },
+            () = changed(held) => return Ok(()),
             batch = subscription.next(READ) => batch?,
         };
         room.send(
             batch
                 .into_iter()
-                .filter_map(|delivery| now_held.get(&delivery.partition).map(|epoch| (delivery, *epoch)))
+                .filter_map(|delivery| now_held.get(&delivery.partition).map(|hold| (delivery, hold.clone())))
                 .collect(),
         );
     }

@@ -7,13 +7,15 @@
 //!                after-commit, delay queue's mover, tenure (leases)
 //! ```
 
+pub(crate) mod hints;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::bus::Bus;
 use crate::clock::Clock;
@@ -21,7 +23,7 @@ use crate::delay_queue::{DelayQueue, Mover};
 use crate::executor::Executor;
 use crate::ops::tail::Demand;
 use crate::ops::{Faults, Inside};
-use crate::relay::{Relay, RelayHandle};
+use crate::relay::{Relay, RelayHandle, hint_concerns};
 use crate::service::Service;
 use crate::service_loop::{AfterCommit, Handle, Parts, ServiceLoop, queues, run_after_commit};
 use crate::store::parked::Backoff;
@@ -29,6 +31,7 @@ use crate::store::{Db, StoreError};
 use crate::tenure::Tenure;
 use crate::topology::Topology;
 use crate::{reader, service::Spec};
+use hints::{Hints, rows_topic};
 
 /// What a service is started with.
 #[derive(Clone)]
@@ -43,6 +46,27 @@ pub struct Surroundings {
     pub partitions: u32,
     /// How failing messages are tried again.
     pub backoff: Backoff,
+}
+
+/// How often a service looks after what it shares with its other processes. Where nobody
+/// else can write it does not matter.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long a lease lasts without renewal: the partitions of a process that was killed
+    /// wait so long for their next holder. Renewed three times in that time. The same for
+    /// all processes of a service, or the quick ones hold the slow ones dead.
+    pub lease: Duration,
+    /// How long what is in flight may hold up the release of a lease that is given back. What
+    /// is not through by then is fenced off, and done by the next holder.
+    pub grace: Duration,
+    /// Between two sweeps for rows that another process wrote and gave no hint of.
+    pub sweep: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(5), grace: Duration::from_secs(2), sweep: Duration::from_secs(2) }
+    }
 }
 
 /// Adds what a service hears and says to the topology.
@@ -74,13 +98,22 @@ pub struct Running<S: Service> {
 /// # Errors
 /// The store cannot be reached or migrated.
 pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<Running<S>, StoreError> {
+    start_at(Pace::default(), service, around).await
+}
+
+/// Like [`start`], at another pace.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_at<S: Service>(pace: Pace, service: Arc<S>, around: Surroundings) -> Result<Running<S>, StoreError> {
     let spec = service.spec();
     around.db.migrate(spec.migrations).await?;
 
     let (stop_loop, stop_rest) = (CancellationToken::new(), CancellationToken::new());
-    let (tenure, held) = Tenure::new(around.db.clone(), around.partitions, Uuid::now_v7().to_string());
     let (relay, rows, missed) = RelayHandle::new();
     let (delay_queue, instructions) = DelayQueue::new();
+    let (tenure, held) =
+        Tenure::new(around.db.clone(), around.bus.clone(), spec.name, around.partitions, pace, delay_queue.clone());
     let (after_commit, aftermath) = AfterCommit::new();
     let (entrances, queues) = queues::<S>();
     let faults = Faults::default();
@@ -98,9 +131,17 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
             executor: Executor::new(service.clone(), entrances.answers),
             after_commit,
             faults: faults.clone(),
+            held: held.clone(),
         },
         queues,
     );
+    let topic = rows_topic(spec.name);
+    let hints = if around.db.is_exclusive() {
+        Hints::none()
+    } else {
+        let held = held.clone();
+        Hints::listen(around.bus.clone(), topic.clone(), move |hint| hint_concerns(hint, &held.borrow()))
+    };
     let relay = Relay {
         spec,
         db: around.db.clone(),
@@ -111,6 +152,10 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
         missed,
         paused: faults.relay_paused(),
         demand: Demand::new(),
+        hints,
+        topic,
+        partitions: around.partitions,
+        sweep_every: pace.sweep,
     };
     let mover =
         Mover { service, db: around.db, bus: around.bus.clone(), clock: around.clock, partitions: around.partitions };

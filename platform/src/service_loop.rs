@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Delivery;
@@ -44,6 +44,7 @@ use crate::service::Service;
 use crate::store::inbox::Line;
 use crate::store::parked::Backoff;
 use crate::store::{Db, StoreError};
+use crate::tenure::{Held, Hold};
 
 pub(crate) use after_commit::{AfterCommit, Aftermath, run as run_after_commit};
 use intake::Work;
@@ -59,8 +60,8 @@ const COMMANDS: usize = 8192;
 /// Conflicts in a row before a batch is cut in halves.
 const CONFLICTS: u32 = 12;
 
-/// Deliveries with the epoch of the lease under which they were read.
-pub(crate) type Read = Vec<(Delivery, i64)>;
+/// Deliveries with the hold under which they were read.
+pub(crate) type Read = Vec<(Delivery, Hold)>;
 
 /// Where commands enter. Cheap to clone.
 pub struct Handle<S: Service> {
@@ -110,6 +111,8 @@ pub(crate) struct Parts<S: Service> {
     pub(crate) executor: Executor<S>,
     pub(crate) after_commit: AfterCommit,
     pub(crate) faults: Faults,
+    /// The partitions that messages are read of.
+    pub(crate) held: watch::Receiver<Arc<Held>>,
 }
 
 /// Queues into the loop.

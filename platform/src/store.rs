@@ -9,7 +9,8 @@
 //! `json_each`: it parses the array once instead of every row for every column.)
 //!
 //! SQLite has one writer at a time ([`Db::begin`]) and a pool of readers;
-//! Postgres has one pool. A *lazy* transaction ([`Db::begin_lazy`]) is not forced
+//! Postgres has a bounded number of sessions, and whatever waits for it has a bound
+//! ([`StoreOptions`]). A *lazy* transaction ([`Db::begin_lazy`]) is not forced
 //! to the disk by its own commit; it is for book-keeping whose loss repeats work
 //! and loses nothing, such as the relay's marks.
 //!
@@ -22,28 +23,29 @@ pub mod lease;
 mod migrate;
 pub mod outbox;
 pub mod parked;
+mod sessions;
 pub mod survey;
 mod tx;
 
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, FromRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, FromRow};
 use tokio::sync::Mutex;
 
 pub use error::StoreError;
 pub use migrate::Migration;
+use sessions::Sessions;
 pub use tx::Tx;
 
-/// How long a Postgres connection may lie idle before it is tried first.
-const IDLE: Duration = Duration::from_millis(500);
+/// The bound of a statement that reads or rebuilds whole tables: an audit, a migration.
+const UNHURRIED: Duration = Duration::from_secs(600);
 
 /// A row type that both engines can fill.
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
@@ -61,7 +63,25 @@ pub struct Db {
 #[derive(Debug, Clone)]
 enum Engine {
     Sqlite(Arc<Sqlite>),
-    Postgres(PgPool),
+    Postgres(Arc<Sessions>),
+}
+
+/// How a store on Postgres is used; SQLite needs none of it.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// Most sessions with the server, per process and database. All replicas of all
+    /// services together must fit under its `max_connections`.
+    pub connections: u32,
+    /// The longest that one statement may take. The server ends it then; if nothing is
+    /// heard of it for a quarter longer, the session is closed. Waiting for another's
+    /// lock may take half of it, doing nothing inside a transaction all of it.
+    pub patience: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { connections: 8, patience: Duration::from_secs(10) }
+    }
 }
 
 /// One SQLite file: a durable writer, a lazy writer, and readers.
@@ -112,29 +132,16 @@ impl Db {
         })
     }
 
-    /// Connects to a Postgres database.
+    /// Connects to a Postgres database: `postgres://user:password@host:port/database`.
+    /// `?sslmode=verify-full&sslrootcert=FILE` speaks TLS, and only with a server whose
+    /// certificate is of that host and by that authority, or one that the system knows.
     ///
     /// # Errors
-    /// The URL is wrong or the server cannot be reached.
+    /// [`StoreError::Refused`]: the URL, the login, the database's name or the
+    /// certificate is wrong. [`StoreError::Unavailable`]: the server cannot be reached.
+    /// Both name the place, and not the password.
     pub async fn connect_postgres(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?.statement_cache_capacity(256).disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .acquire_timeout(Duration::from_secs(10))
-            .test_before_acquire(false)
-            // One that has been idle may have died with its server; a busy one says
-            // so by itself.
-            .before_acquire(|connection, idle| {
-                Box::pin(async move {
-                    if idle.idle_for > IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_with(options)
-            .await?;
-        Ok(Self { engine: Engine::Postgres(pool) })
+        Self::open_with(url, StoreOptions::default()).await
     }
 
     /// `postgres://…` connects to a server, anything else is a SQLite file's path.
@@ -142,10 +149,39 @@ impl Db {
     /// # Errors
     /// As [`open_sqlite`](Self::open_sqlite) and [`connect_postgres`](Self::connect_postgres).
     pub async fn open(address: &str) -> Result<Self, StoreError> {
+        Self::open_with(address, StoreOptions::default()).await
+    }
+
+    /// Like [`open`](Self::open), with options.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(address: &str, options: StoreOptions) -> Result<Self, StoreError> {
         if address.starts_with("postgres://") || address.starts_with("postgresql://") {
-            Self::connect_postgres(address).await
+            Ok(Self { engine: Engine::Postgres(Sessions::open(address, options).await?) })
         } else {
             Self::open_sqlite(Path::new(address)).await
+        }
+    }
+
+    /// Like [`open_with`](Self::open_with), for a server that may be starting just now:
+    /// while it is unavailable, tries again for as long as `wait`, and logs that it does.
+    /// What is refused is refused at once.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_patiently(address: &str, options: StoreOptions, wait: Duration) -> Result<Self, StoreError> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match Self::open_with(address, options).await {
+                Err(StoreError::Unavailable(cause)) if begun.elapsed() + pause < wait => {
+                    tracing::warn!(%cause, again_in = ?pause, "the store is not there yet");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                result => return result,
+            }
         }
     }
 
@@ -165,7 +201,7 @@ impl Db {
                 let guard = sqlite.writing.clone().lock_owned().await;
                 Ok(Tx::sqlite(sqlite.durable.begin_with("BEGIN IMMEDIATE").await?, Some(guard)))
             }
-            Engine::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?)),
+            Engine::Postgres(sessions) => Ok(Tx::postgres(sessions.begin("BEGIN").await?, sessions.patience())),
         }
     }
 
@@ -179,8 +215,9 @@ impl Db {
                 let guard = sqlite.writing.clone().lock_owned().await;
                 Ok(Tx::sqlite(sqlite.lazy.begin_with("BEGIN IMMEDIATE").await?, Some(guard)))
             }
-            Engine::Postgres(pool) => {
-                Ok(Tx::postgres(pool.begin_with("BEGIN; SET LOCAL synchronous_commit TO off").await?))
+            Engine::Postgres(sessions) => {
+                let session = sessions.begin("BEGIN; SET LOCAL synchronous_commit TO off").await?;
+                Ok(Tx::postgres(session, sessions.patience()))
             }
         }
     }
@@ -192,10 +229,27 @@ impl Db {
     pub async fn snapshot(&self) -> Result<Tx, StoreError> {
         match &self.engine {
             Engine::Sqlite(sqlite) => Ok(Tx::sqlite(sqlite.readers.begin().await?, None)),
-            Engine::Postgres(pool) => {
-                Ok(Tx::postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?))
+            Engine::Postgres(sessions) => {
+                let session = sessions.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                Ok(Tx::postgres(session, sessions.patience()))
             }
         }
+    }
+
+    /// Like [`snapshot`](Self::snapshot), for who reads whole tables and thinks in
+    /// between: a statement, and a pause, may take ten minutes.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn unhurried_snapshot(&self) -> Result<Tx, StoreError> {
+        let Engine::Postgres(sessions) = &self.engine else { return self.snapshot().await };
+        let session = sessions
+            .begin(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO '10min';
+                 SET LOCAL idle_in_transaction_session_timeout TO '10min'",
+            )
+            .await?;
+        Ok(Tx::postgres(session, UNHURRIED))
     }
 
     /// Reads outside a transaction. `args` becomes the JSON array `$1`.
@@ -203,11 +257,13 @@ impl Db {
     /// # Errors
     /// The store cannot be reached or refuses the statement.
     pub async fn read<T: Row>(&self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<Vec<T>, StoreError> {
-        let (sql, json) = (AssertSqlSafe(sql.into()), json(args)?);
-        Ok(match &self.engine {
-            Engine::Sqlite(sqlite) => sqlx::query_as(sql).bind(json).fetch_all(&sqlite.readers).await?,
-            Engine::Postgres(pool) => sqlx::query_as(sql).bind(json).fetch_all(pool).await?,
-        })
+        let (sql, json) = (sql.into(), json(args)?);
+        match &self.engine {
+            Engine::Sqlite(sqlite) => {
+                Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(json).fetch_all(&sqlite.readers).await?)
+            }
+            Engine::Postgres(sessions) => sessions.read(sql, json).await,
+        }
     }
 
     /// Closes all connections, after what is under way.
@@ -218,7 +274,7 @@ impl Db {
                 sqlite.lazy.close().await;
                 sqlite.durable.close().await;
             }
-            Engine::Postgres(pool) => pool.close().await,
+            Engine::Postgres(sessions) => sessions.close().await,
         }
     }
 }

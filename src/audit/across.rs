@@ -186,7 +186,7 @@ fn ends(seen: &Seen) -> Vec<Finding> {
 }
 
 fn finding(rule: &'static str, checked: usize, breaches: impl Iterator<Item = String>) -> Finding {
-    Finding { rule, checked: i64::try_from(checked).unwrap_or(i64::MAX), breaches: breaches.collect() }
+    Finding { rule: rule.into(), checked: i64::try_from(checked).unwrap_or(i64::MAX), breaches: breaches.collect() }
 }
 
 fn told(status: Option<Status>) -> String {

@@ -101,7 +101,7 @@ async fn an_operator_s_browser_sees_sales_read_models_and_a_green_audit_and_a_cu
     let id = order["id"].as_str().expect("an id").to_owned();
     ada.await_status(&id, "CONFIRMED", PATIENCE).await.expect("is confirmed");
 
-    let stranger = journey.shop.client().sign_up("eve@example.com", "correct horse").await.expect("signs up");
+    let stranger = journey.visitor().sign_up("eve@example.com", "correct horse").await.expect("signs up");
     let theirs = stranger.query("query($id: ID!) { order(id: $id) { id } }", json!({ "id": id })).await;
     assert_eq!(theirs.expect("answers")["order"], json!(null));
     journey.log_in().await;

@@ -137,7 +137,7 @@ async fn a_browser_sees_an_order_expire_while_its_page_is_open_and_the_stock_is_
 #[tokio::test]
 async fn a_browser_runs_nothing_of_what_is_only_text() {
     let journey = Journey::begin(ShopOptions::with_args(["--ship-after", "1s", "--deliver-after", "1s"])).await;
-    let operator = journey.shop.client().log_in(OPERATOR, PASSWORD).await.expect("logs in");
+    let operator = journey.visitor().log_in(OPERATOR, PASSWORD).await.expect("logs in");
     let name = "</title><script>ran=1</script>\"><img src=x onerror=ran=1>' onfocus='ran=1' autofocus x='";
     let document = "mutation($x: ProductInput!) {
         upsertProduct(input: $x) { sku } adjustStock(sku: \"MARKUP-1\", delta: 9) { sku } }";
@@ -264,5 +264,23 @@ async fn every_page_fits_a_browser_of_any_width_in_light_and_dark() {
     pictures("orders", "/orders").await;
     pictures("messages", "/messages").await;
     journey.browser.prefer_dark(false).await.expect("can be asked");
+    journey.end().await;
+}
+
+/// For a shop in containers: it must be new, and deliver within seconds.
+#[tokio::test]
+#[ignore = "needs a running shop: ORDERLY_TEST_SHOP=http://host:port"]
+async fn a_browser_buys_at_the_shop_that_the_environment_names() {
+    let url = std::env::var("ORDERLY_TEST_SHOP").expect("ORDERLY_TEST_SHOP names a running shop");
+    let journey = Journey::at(&url).await;
+    journey.visit("/").await;
+    journey.picture("compose-1-shelf", 1280).await;
+    journey.log_in().await;
+    buy_later_or_with(&journey, "MUG-ENAMEL-BLUE", "4242424242424242").await;
+    journey.mark().await;
+    journey.until_shows(BADGE, "Delivered").await;
+    journey.until_shows(".timeline", "notification").await;
+    journey.assert_not_reloaded().await;
+    journey.picture("compose-2-delivered", 1280).await;
     journey.end().await;
 }

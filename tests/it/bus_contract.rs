@@ -2,7 +2,7 @@
 //!
 //! A test is a function over a [`BusFixture`] and knows nothing of the adapter;
 //! [`contract!`] makes one test of it for each. What only one adapter can suffer
-//! is in `broker_file` (embedded) and `redis_faults`.
+//! is in `broker_file` (embedded) and `redis_faults` with its neighbours.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -12,8 +12,18 @@ mod broker_file;
 mod publishing;
 #[path = "bus_contract/reading.rs"]
 mod reading;
+#[path = "bus_contract/redis_failover.rs"]
+mod redis_failover;
 #[path = "bus_contract/redis_faults.rs"]
 mod redis_faults;
+#[path = "bus_contract/redis_memory.rs"]
+mod redis_memory;
+#[path = "bus_contract/redis_rights.rs"]
+mod redis_rights;
+#[path = "bus_contract/redis_silence.rs"]
+mod redis_silence;
+#[path = "bus_contract/redis_tls.rs"]
+mod redis_tls;
 #[path = "bus_contract/timers.rs"]
 mod timers;
 #[path = "bus_contract/topics.rs"]
@@ -126,6 +136,11 @@ macro_rules! contract {
         mod on_redis {
             $(#[tokio::test] async fn $name() -> anyhow::Result<()> {
                 super::$name(&$crate::bus_contract::OnRedis::open().await?).await
+            })*
+        }
+        mod on_redis_with_least_rights {
+            $(#[tokio::test] async fn $name() -> anyhow::Result<()> {
+                super::$name(&$crate::bus_contract::OnRedis::with_least_rights().await?).await
             })*
         }
     };

@@ -4,7 +4,9 @@
 //! a command that is wrong in itself. Every refusal names its cause and the flag that helps.
 
 mod audit;
+mod config;
 mod import;
+mod serve;
 mod stopping;
 
 use std::path::Path;

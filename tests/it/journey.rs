@@ -23,15 +23,28 @@ pub(crate) const TAB: char = '\u{e004}';
 
 /// A customer at a browser.
 pub(crate) struct Journey {
-    pub(crate) shop: Shop,
+    base_url: String,
+    /// `None`: it runs elsewhere.
+    shop: Option<Shop>,
     pub(crate) browser: Browser,
 }
 
 impl Journey {
     pub(crate) async fn begin(options: ShopOptions) -> Self {
         let shop = Shop::start(options).await.expect("the shop starts");
+        let base_url = shop.base_url().to_owned();
+        Self { shop: Some(shop), ..Self::at(&base_url).await }
+    }
+
+    /// At a shop that runs already.
+    pub(crate) async fn at(base_url: &str) -> Self {
         let browser = Browser::open().await.expect("the browser opens");
-        Self { shop, browser }
+        Self { base_url: base_url.to_owned(), shop: None, browser }
+    }
+
+    /// A visitor of the same shop without a browser.
+    pub(crate) fn visitor(&self) -> Client {
+        Client::new(&self.base_url)
     }
 
     /// Logs in by the form.
@@ -48,11 +61,11 @@ impl Journey {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        self.shop.client().log_in(CUSTOMER, PASSWORD).await.expect("logs in")
+        self.visitor().log_in(CUSTOMER, PASSWORD).await.expect("logs in")
     }
 
     pub(crate) async fn visit(&self, path: &str) {
-        let url = format!("{}{path}", self.shop.base_url());
+        let url = format!("{}{path}", self.base_url);
         self.browser.page.goto(&url).await.unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
@@ -142,7 +155,9 @@ impl Journey {
     pub(crate) async fn end(self) {
         let complaints = self.browser.complaints().await.expect("the browser answers");
         assert!(complaints.is_empty(), "{complaints:#?}");
-        assert!(!self.shop.stderr().contains("panicked"), "{}", self.shop.stderr());
+        if let Some(shop) = &self.shop {
+            assert!(!shop.stderr().contains("panicked"), "{}", shop.stderr());
+        }
     }
 }
 

@@ -20,16 +20,22 @@ mod faults;
 mod held_bus;
 #[path = "loop_contract/inspection.rs"]
 mod inspection;
+#[path = "loop_contract/island.rs"]
+mod island;
 #[path = "loop_contract/losses.rs"]
 mod losses;
 #[path = "loop_contract/messages.rs"]
 mod messages;
 #[path = "loop_contract/operators.rs"]
 mod operators;
+#[path = "loop_contract/postgres.rs"]
+mod postgres;
 #[path = "loop_contract/probe.rs"]
 mod probe;
 #[path = "loop_contract/replicas.rs"]
 mod replicas;
+#[path = "loop_contract/sharing.rs"]
+mod sharing;
 #[path = "loop_contract/timers.rs"]
 mod timers;
 #[path = "loop_contract/toy.rs"]
@@ -48,7 +54,7 @@ use platform::bus::{Bus, Entry};
 use platform::clock::Clock;
 use platform::error::{Code, Failure};
 use platform::message::{Envelope, Payload, fresh_id};
-use platform::runtime::{Running, Surroundings, declare, start};
+use platform::runtime::{Pace, Running, Surroundings, declare, start, start_at};
 use platform::service_loop::Handle;
 use platform::store::Db;
 use platform::store::parked::{Backoff, Parked};
@@ -67,17 +73,21 @@ const BACKOFF: Backoff = Backoff { first: 1_000, cap: 10_000, attempts: 3 };
 /// Longer than any pause of [`BACKOFF`].
 const A_WHILE: Duration = Duration::from_secs(15);
 
-/// All that a test has, and that survives the service.
+/// All that a test has, and that survives the service. Clones are the same world.
+#[derive(Clone)]
 struct World {
     /// What [`Db::open`] takes.
     address: String,
     /// For looking at it.
     db: Db,
-    broker: Broker,
+    broker: Arc<Broker>,
     clock: Clock,
     script: Arc<Script>,
+    /// Of each stream.
+    partitions: u32,
+    pace: Pace,
     #[allow(dead_code, reason = "removed at the end")]
-    folder: Option<TempDir>,
+    folder: Option<Arc<TempDir>>,
 }
 
 enum Broker {
@@ -91,7 +101,7 @@ impl World {
             (crate::servers::postgres().await?.fresh_database().await?, None)
         } else {
             let folder = tempfile::tempdir()?;
-            (folder.path().join("tally.db").display().to_string(), Some(folder))
+            (folder.path().join("tally.db").display().to_string(), Some(Arc::new(folder)))
         };
         let broker = if redis {
             Broker::Redis(crate::servers::redis().await?.fresh_namespace().await?)
@@ -100,16 +110,25 @@ impl World {
         };
         let db = Db::open(&address).await?;
         db.migrate(SPEC.migrations).await?;
-        Ok(Self { address, db, broker, clock: Clock::manual(NOON), script: Arc::default(), folder })
+        Ok(Self {
+            address,
+            db,
+            broker: Arc::new(broker),
+            clock: Clock::manual(NOON),
+            script: Arc::default(),
+            partitions: PARTITIONS,
+            pace: Pace::default(),
+            folder,
+        })
     }
 
     /// A way to the broker, as a process of its own has it.
     async fn bus(&self) -> Result<Arc<dyn Bus>> {
-        let bus: Arc<dyn Bus> = match &self.broker {
+        let bus: Arc<dyn Bus> = match &*self.broker {
             Broker::Embedded(bus) => bus.lock().unwrap().clone(),
             Broker::Redis(url) => RedisBus::connect(url).await?,
         };
-        let mut topology = Topology::new(PARTITIONS);
+        let mut topology = Topology::new(self.partitions);
         declare(&SPEC, &mut topology);
         topology.listen(OUT, probe::GROUP);
         bus.declare(&topology).await?;
@@ -126,16 +145,16 @@ impl World {
             db: Db::open(&self.address).await?,
             bus,
             clock: self.clock.clone(),
-            partitions: PARTITIONS,
+            partitions: self.partitions,
             backoff: BACKOFF,
         };
-        Ok(start(Arc::new(Tally { script: self.script.clone() }), around).await?)
+        Ok(start_at(self.pace, Arc::new(Tally { script: self.script.clone() }), around).await?)
     }
 
     /// The broker loses everything. The embedded one is a new one from here on,
     /// as after a restart without its file.
     async fn lose_the_broker(&self) -> Result<()> {
-        match &self.broker {
+        match &*self.broker {
             Broker::Embedded(bus) => *bus.lock().unwrap() = EmbeddedBus::open(None).await?,
             Broker::Redis(url) => {
                 let mut connection = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
@@ -152,7 +171,7 @@ impl World {
             .iter()
             .map(|(subject, text)| Entry {
                 stream: IN.into(),
-                partition: partition_of(subject, PARTITIONS),
+                partition: partition_of(subject, self.partitions),
                 body: text.as_str().into(),
             })
             .collect();

@@ -5,7 +5,8 @@
 //! shared by the others. What keeps tests apart is a database of its own
 //! ([`PgServer::fresh_database`]) or a logical Redis database of its own
 //! ([`RedisServer::fresh_namespace`]). A test that injects faults starts a private server
-//! ([`PgServer::start`], [`RedisServer::start`]), since it kills and empties it.
+//! ([`PgServer::start`], [`RedisServer::start`]), since it kills and empties it; one that breaks the
+//! network puts a [`Proxy`](proxy::Proxy) in between.
 //!
 //! A server that is already there is used instead of the shared one when the environment names it:
 //! `ORDERLY_TEST_POSTGRES_URL` (of a superuser) and `ORDERLY_TEST_REDIS_URL`.
@@ -19,6 +20,8 @@
 pub(crate) mod guard;
 #[path = "servers/pg_server.rs"]
 mod pg_server;
+#[path = "servers/proxy.rs"]
+pub(crate) mod proxy;
 #[path = "servers/redis_server.rs"]
 mod redis_server;
 

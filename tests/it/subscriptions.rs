@@ -17,15 +17,16 @@ use crate::shop::{Client, Shop, ShopOptions};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const APPROVED: &str = "4242 4242 4242 4242";
-const WATCH: &str = "subscription($id: ID!) { orderUpdated(id: $id) { id version status } }";
+pub(crate) const WATCH: &str = "subscription($id: ID!) { orderUpdated(id: $id) { id version status } }";
 const WATCH_ALL: &str = "subscription { orderUpdates { id version status } }";
 
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+/// A socket to a gateway.
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
     /// Shakes hands as a page of `origin` would, or as a program without one.
-    async fn open(shop: &Shop, origin: Option<&str>) -> Result<Self, Error> {
-        let url = shop.base_url().replacen("http", "ws", 1) + "/graphql";
+    async fn open(base_url: &str, origin: Option<&str>) -> Result<Self, Error> {
+        let url = base_url.replacen("http", "ws", 1) + "/graphql";
         let mut request = url.into_client_request()?;
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
         if let Some(origin) = origin {
@@ -36,15 +37,16 @@ impl Socket {
     }
 
     /// Opens and is acknowledged.
-    async fn connect(shop: &Shop, token: &str) -> Result<Self> {
-        let mut socket = Self::open(shop, None).await?;
+    pub(crate) async fn connect(base_url: &str, token: &str) -> Result<Self> {
+        let mut socket = Self::open(base_url, None).await?;
         let payload = json!({ "authorization": format!("Bearer {token}") });
         socket.say(&json!({ "type": "connection_init", "payload": payload })).await?;
         assert_eq!(socket.hear().await?["type"], "connection_ack");
         Ok(socket)
     }
 
-    async fn subscribe(&mut self, id: &str, query: &str, variables: Value) -> Result<()> {
+    /// Subscribes under an id of the socket's own.
+    pub(crate) async fn subscribe(&mut self, id: &str, query: &str, variables: Value) -> Result<()> {
         self.say(&json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } })).await
     }
 
@@ -53,7 +55,7 @@ impl Socket {
     }
 
     /// The next message that is not the other side's sign of life.
-    async fn hear(&mut self) -> Result<Value> {
+    pub(crate) async fn hear(&mut self) -> Result<Value> {
         loop {
             let frame = tokio::time::timeout(PATIENCE, self.0.next()).await.context("nothing is said")?;
             let message: Value = match frame.context("the socket has ended")?? {
@@ -79,7 +81,7 @@ async fn place(client: &Client, card: Option<&str>) -> String {
 async fn a_customer_sees_every_turn_of_an_order_over_a_websocket_and_no_version_twice() {
     let shop = Shop::start(ShopOptions::default()).await.expect("the shop starts");
     let ada = shop.client().log_in("ada@example.com", "orderly").await.expect("logs in");
-    let mut socket = Socket::connect(&shop, ada.token().expect("logged in")).await.expect("connects");
+    let mut socket = Socket::connect(shop.base_url(), ada.token().expect("logged in")).await.expect("connects");
     // At once: the read model may not even have the order yet.
     let id = place(&ada, None).await;
     socket.subscribe("1", WATCH, json!({ "id": id })).await.expect("is sent");
@@ -106,7 +108,7 @@ async fn who_may_not_see_an_order_is_not_shown_it_by_a_subscription_either() {
     let bob = shop.client().sign_up("bob@example.com", "a long password").await.expect("signs up");
     let id = place(&ada, None).await;
     ada.await_status(&id, "AWAITING_PAYMENT", PATIENCE).await.expect("is reserved");
-    let mut socket = Socket::connect(&shop, bob.token().expect("logged in")).await.expect("connects");
+    let mut socket = Socket::connect(shop.base_url(), bob.token().expect("logged in")).await.expect("connects");
     for (query, variables, code) in [(WATCH, json!({ "id": id }), "NOT_FOUND"), (WATCH_ALL, json!({}), "FORBIDDEN")] {
         socket.subscribe("1", query, variables).await.expect("is sent");
         let answer = socket.hear().await.expect("an answer");
@@ -116,9 +118,9 @@ async fn who_may_not_see_an_order_is_not_shown_it_by_a_subscription_either() {
             assert_eq!(socket.hear().await.expect("the end")["type"], "complete");
         }
     }
-    let foreign = Socket::open(&shop, Some("https://evil.example")).await;
+    let foreign = Socket::open(shop.base_url(), Some("https://evil.example")).await;
     assert!(matches!(&foreign, Err(Error::Http(answer)) if answer.status() == 403), "{:?}", foreign.err());
-    let same = Socket::open(&shop, Some(shop.base_url())).await;
+    let same = Socket::open(shop.base_url(), Some(shop.base_url())).await;
     assert!(same.is_ok(), "a page of the shop itself: {:?}", same.err());
 }
 
@@ -127,7 +129,7 @@ async fn an_operator_sees_everybody_s_orders_over_one_subscription() {
     let shop = Shop::start(ShopOptions::default()).await.expect("the shop starts");
     let operator = shop.client().log_in("operator@example.com", "orderly").await.expect("logs in");
     let ada = shop.client().log_in("ada@example.com", "orderly").await.expect("logs in");
-    let mut socket = Socket::connect(&shop, operator.token().expect("logged in")).await.expect("connects");
+    let mut socket = Socket::connect(shop.base_url(), operator.token().expect("logged in")).await.expect("connects");
     socket.subscribe("all", WATCH_ALL, json!({})).await.expect("is sent");
     // Whoever subscribes hears what comes after that; when it took effect only an update tells.
     let mut placed = Vec::new();

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use async_graphql::dataloader::{DataLoader, Loader};
+use futures_util::future::BoxFuture;
+use platform::grpc::deadline;
 
 use crate::api::{Api, ApiError, Caller, LARGEST_BATCH, Product, TimelineEntry};
 
@@ -30,7 +32,9 @@ pub(super) struct Batches {
 impl Batches {
     /// The loader of one request.
     pub(super) fn loader(api: Api, caller: Caller) -> DataLoader<Self> {
-        DataLoader::new(Self { api, caller }, tokio::spawn).max_batch_size(LARGEST_BATCH)
+        // A batch is loaded in a task of its own; the request's deadline holds there, too.
+        let spawn = |load: BoxFuture<'static, ()>| tokio::spawn(deadline::carried(load));
+        DataLoader::new(Self { api, caller }, spawn).max_batch_size(LARGEST_BATCH)
     }
 }
 

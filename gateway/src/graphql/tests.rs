@@ -1,6 +1,7 @@
 //! The schema over fake services: names, codes, limits.
 
 mod batching;
+mod deadline;
 mod persisted;
 mod roads;
 

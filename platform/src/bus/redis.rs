@@ -15,25 +15,33 @@
 //! acknowledges before anything is on its disk and can be emptied at any time;
 //! what makes that harmless is the *incarnation*: a random epoch key, which every
 //! publish tests in the script that appends, and the server's `run_id`, known per
-//! connection. When either changes, the publishers say again what is not settled.
+//! connection. When either changes, the publishers say again what is not settled. So they
+//! do when a stream ends before the last place where it was published.
 //!
 //! One Redis (or a failover pair), not Redis Cluster: the scripts span keys.
+//!
+//! Chapter: `docs/redis.md`.
 
+mod address;
 mod declared;
 mod keys;
 mod link;
+mod published;
 mod reader;
 mod reply;
+mod rights;
+mod standing;
 mod topics;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use redis::{Client, Value};
+use redis::Value;
 use tokio::sync::broadcast;
 
-use self::declared::Shared;
+pub use self::address::RedisOptions;
+use self::declared::{Shared, fresh_epoch};
 use self::reader::RedisSubscription;
 use self::topics::Topics;
 use super::{Bus, BusError, Entry, Fired, Inspection, Position, Subscription, Timer, TimerKey};
@@ -47,15 +55,25 @@ pub struct RedisBus {
 }
 
 impl RedisBus {
-    /// Connects to `redis://[user:password@]host[:port][/database]`. What is in
-    /// another logical database of the server is not seen.
+    /// Connects to `redis://[user:password@]host[:port][/database]`, or with TLS to
+    /// `rediss://…`. What is in another logical database of the server is not seen.
     ///
     /// # Errors
-    /// If the URL makes no sense or the server cannot be reached.
+    /// As [`connect_with`](Self::connect_with).
     pub async fn connect(url: &str) -> Result<Arc<Self>, BusError> {
-        let client = Client::open(url).map_err(|error| BusError::Broken(error.to_string()))?;
+        Self::connect_with(RedisOptions { url: url.to_owned(), ca: None }).await
+    }
+
+    /// Connects, and tries whether the user may do all that will be asked.
+    ///
+    /// # Errors
+    /// The options make no sense, the server cannot be reached or is not trusted, or it
+    /// refuses the password or one of the commands. No error shows the password.
+    pub async fn connect_with(options: RedisOptions) -> Result<Arc<Self>, BusError> {
+        let client = address::client(&options)?;
         let shared = Arc::new(Shared::new(client.clone()));
-        shared.link.live().await?;
+        let mut live = shared.link.live().await?;
+        rights::check(&client, &mut live.connection).await?;
         Ok(Arc::new(Self { shared, topics: Topics::new(client) }))
     }
 
@@ -93,7 +111,8 @@ impl Bus for RedisBus {
     }
 
     async fn lost_since(&self, known: Option<&str>, newest: &[(Arc<str>, u32, Position)]) -> Result<bool, BusError> {
-        if known != Some(self.incarnation().await?.as_str()) {
+        let incarnation = self.incarnation().await?;
+        if known != Some(incarnation.as_str()) {
             return Ok(true);
         }
         let mut pipeline = redis::pipe();
@@ -112,6 +131,8 @@ impl Bus for RedisBus {
                 return Ok(true);
             }
         }
+        let newest = newest.iter().map(|(stream, partition, position)| (stream, *partition, *position));
+        self.shared.published.note(&incarnation, newest);
         Ok(false)
     }
 
@@ -122,28 +143,34 @@ impl Bus for RedisBus {
             return Err(BusError::Reborn);
         };
         let mut script = shared.scripts.publish.key(keys::EPOCH);
-        script.arg(epoch);
+        script.arg(epoch).arg(fresh_epoch());
         let mut places: HashMap<(&str, u32), usize> = HashMap::new();
         for entry in entries {
             let place = (&*entry.stream, entry.partition);
-            let index = match places.get(&place) {
-                Some(index) => *index,
-                None => {
-                    shared.check(place, None)?;
-                    script.key(keys::partition(place.0, place.1));
-                    // The first key is the epoch's, and Lua counts from 1.
-                    let index = places.len() + 2;
-                    places.insert(place, index);
-                    index
-                }
-            };
-            script.arg(index).arg(&*entry.body);
+            if !places.contains_key(&place) {
+                shared.check(place, None)?;
+                script.key(keys::partition(place.0, place.1));
+                let last = shared.published.last(place.0, place.1).filter(|last| *last.incarnation == *known);
+                script.arg(last.map_or_else(String::new, |last| reply::id(last.position)));
+                // The first key is the epoch's, and Lua counts from 1.
+                places.insert(place, places.len() + 2);
+            }
         }
-        let answer: Value = shared.link.invoke(&mut live, &script).await?;
-        if answer == Value::Nil {
-            return Err(BusError::Reborn);
+        for entry in entries {
+            script.arg(places[&(&*entry.stream, entry.partition)]).arg(&*entry.body);
         }
-        reply::list(answer)?.iter().map(reply::position).collect()
+        let answer: Value = match shared.link.invoke(&mut live, &script).await {
+            Ok(Value::Nil) => return Err(BusError::Reborn),
+            Ok(answer) => answer,
+            Err(error) => {
+                shared.relieve().await;
+                return Err(error);
+            }
+        };
+        let positions: Vec<Position> = reply::list(answer)?.iter().map(reply::position).collect::<Result<_, _>>()?;
+        let notes = entries.iter().zip(&positions).map(|(entry, position)| (&entry.stream, entry.partition, *position));
+        shared.published.note(known, notes);
+        Ok(positions)
     }
 
     async fn subscribe(&self, group: &str, assigned: &[(Arc<str>, u32)]) -> Result<Box<dyn Subscription>, BusError> {
@@ -167,37 +194,30 @@ impl Bus for RedisBus {
 
     async fn settled(&self, stream: &str, partition: u32) -> Result<Option<Position>, BusError> {
         let shared = &self.shared;
-        let topology = shared.topology();
-        let declared = topology.groups(stream);
-        let mut live = shared.link.live().await?;
-        let script = shared.scripts.settled.key(keys::partition(stream, partition));
-        let answer: Option<Vec<String>> = shared.link.invoke(&mut live, &script).await?;
-        let answer = match answer {
-            None if declared.is_empty() => return Ok(None),
-            answer => answer.unwrap_or_default(),
-        };
-        let (last, groups) = answer.split_first().map_or(("0-0", &[][..]), |(last, rest)| (last.as_str(), rest));
-        let groups: Vec<_> = groups.chunks_exact(3).collect();
-        if !declared.iter().all(|declared| groups.iter().any(|group| group[0] == *declared)) {
+        let Some(standing) = shared.standing(stream, partition).await? else { return Ok(None) };
+        if !standing.whole {
             tracing::warn!(stream, partition, "Redis has lost a stream or a group: it is made again");
-            shared.make(&mut live).await?;
+            shared.make(&mut shared.link.live().await?).await?;
+            shared.published.forget(stream, partition);
             return Err(BusError::Reborn);
         }
-        let mut settled: Position = last.parse()?;
-        for group in groups {
-            settled = settled.min(match group[2].as_str() {
-                "" => group[1].parse()?,
-                pending => reply::before(pending.parse()?),
-            });
+        if let Some(last) = shared.published.last(stream, partition) {
+            let another = *last.incarnation != *standing.incarnation;
+            if !another && standing.last < last.position {
+                tracing::warn!(stream, partition, "Redis has lost the end of a stream");
+                shared.renew_epoch().await?;
+            }
+            if another || standing.last < last.position {
+                // Told once: from here on the publisher goes by its rows.
+                shared.published.forget(stream, partition);
+                return Err(BusError::Reborn);
+            }
         }
-        Ok((settled > Position::default()).then_some(settled))
+        Ok((standing.settled > Position::default()).then_some(standing.settled))
     }
 
     async fn trim(&self, stream: &str, partition: u32, up_to: Position) -> Result<(), BusError> {
-        let key = keys::partition(stream, partition);
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("XTRIM").arg((key, "MINID", "=", reply::id(reply::after(up_to))));
-        self.shared.run(&mut pipeline).await.map(drop)
+        self.shared.trim(stream, partition, up_to).await
     }
 
     async fn schedule(&self, stream: &str, timers: &[Timer]) -> Result<(), BusError> {
@@ -207,7 +227,11 @@ impl Bus for RedisBus {
         if !members.is_empty() {
             pipeline.cmd("ZADD").arg((keys::delayed(stream), members));
         }
-        self.shared.run(&mut pipeline).await.map(drop)
+        let scheduled = self.shared.run(&mut pipeline).await.map(drop);
+        if scheduled.is_err() {
+            self.shared.relieve().await;
+        }
+        scheduled
     }
 
     async fn cancel(&self, stream: &str, cancelled: &[TimerKey]) -> Result<(), BusError> {

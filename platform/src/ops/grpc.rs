@@ -203,16 +203,10 @@ impl Desk {
         if names.is_empty() {
             return Ok(Streams::OfEvents);
         }
-        let specs = self.services.values().map(|inside| inside.spec);
-        let mut known: Vec<&str> = specs
-            .flat_map(|spec| spec.hears.iter().copied().chain(spec.outlets.iter().map(|outlet| outlet.stream)))
-            .collect();
-        known.sort_unstable();
-        known.dedup();
-        if names.iter().all(|name| known.contains(&name.as_str())) {
+        if names.iter().all(|name| self.streams.contains(&name.as_str())) {
             return Ok(Streams::Named(names.into_iter().collect()));
         }
-        Err(Status::not_found(format!("no such stream here; there are: {}", known.join(", "))))
+        Err(Status::not_found(format!("no such stream here; there are: {}", self.streams.join(", "))))
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::Interruption;
 use crate::bus::Bus;
-use crate::store::Db;
 use crate::store::outbox::{self, Mark, Outlet};
+use crate::store::{Db, Tx, lease};
 
 /// A published row.
 struct Published {
@@ -20,13 +20,15 @@ struct Published {
 /// Published, not settled; per stream and partition in the order of positions.
 pub(super) struct Marks {
     tables: Vec<Outlet>,
+    /// The leases under which they were published; none where nobody else can write.
+    leases: Vec<(String, i64)>,
     lines: BTreeMap<(Arc<str>, u32), VecDeque<Published>>,
     ids: HashSet<(&'static str, i64)>,
 }
 
 impl Marks {
-    pub(super) fn new(tables: Vec<Outlet>) -> Self {
-        Self { tables, lines: BTreeMap::new(), ids: HashSet::new() }
+    pub(super) fn new(tables: Vec<Outlet>, leases: Vec<(String, i64)>) -> Self {
+        Self { tables, leases, lines: BTreeMap::new(), ids: HashSet::new() }
     }
 
     /// Whether the row is published already, as far as we know.
@@ -56,6 +58,9 @@ impl Marks {
     ///
     /// Most rows settle before they are ever marked, and cost one write.
     ///
+    /// Fenced: whoever holds a partition by now may have begun anew with a broker that
+    /// had lost its memory, and our positions would settle what nobody has heard.
+    ///
     /// # On crash
     /// Before the write: the rows are published again. Between write and trim: the
     /// next trim catches up.
@@ -80,6 +85,7 @@ impl Marks {
         }
         if !settled.is_empty() || !published.is_empty() {
             let mut tx = db.begin_lazy().await?;
+            fence(&mut tx, &self.leases).await?;
             for outlet in &self.tables {
                 outbox::mark_published(&mut tx, outlet.table, published.get(outlet.table).map_or(&[], Vec::as_slice))
                     .await?;
@@ -92,4 +98,13 @@ impl Marks {
         }
         Ok(!settled.is_empty())
     }
+}
+
+/// Holds leases in place until the transaction ends.
+///
+/// # Errors
+/// One of them is lost.
+pub(super) async fn fence(tx: &mut Tx, leases: &[(String, i64)]) -> Result<(), Interruption> {
+    let standing = lease::fence(tx, leases).await?;
+    if standing.len() == leases.len() { Ok(()) } else { Err(Interruption::Fenced) }
 }

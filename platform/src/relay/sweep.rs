@@ -8,9 +8,9 @@ use sqlx::FromRow;
 
 use super::{Interruption, PUBLISH, Relay};
 use crate::bus::Position;
-use crate::relay::marks::Marks;
+use crate::relay::marks::{Marks, fence};
 use crate::store::outbox::{self, Mark};
-use crate::tenure::lease_name;
+use crate::tenure::{Held, lease_name, leases};
 
 #[derive(FromRow)]
 struct Known {
@@ -26,8 +26,10 @@ impl Relay {
     /// The new incarnation is written in the transaction that forgets the
     /// positions: a crash before it takes bearings once more, after it the sweep
     /// finds the rows.
-    pub(super) async fn take_bearings(&self, partitions: &[u32]) -> Result<(String, Marks), Interruption> {
+    pub(super) async fn take_bearings(&self, held: &Held) -> Result<(String, Marks), Interruption> {
         let incarnation = self.bus.incarnation().await?;
+        let partitions: Vec<u32> = held.keys().copied().collect();
+        let leases = if self.db.is_exclusive() { Vec::new() } else { leases(held) };
         let names: Vec<String> = partitions.iter().map(|partition| lease_name(*partition)).collect();
         let known: Vec<Known> = self
             .db
@@ -42,10 +44,10 @@ impl Relay {
             .filter(|first| known.len() == names.len() && known.iter().all(|row| row.incarnation == first.incarnation))
             .map(|row| row.incarnation.as_str());
 
-        let mut marks = Marks::new(self.tables());
+        let mut marks = Marks::new(self.tables(), leases.clone());
         let mut newest: BTreeMap<(Arc<str>, u32), Position> = BTreeMap::new();
         for outlet in self.tables() {
-            for row in outbox::unsettled(&self.db, outlet.table, partitions).await? {
+            for row in outbox::unsettled(&self.db, outlet.table, &partitions).await? {
                 let position: Position = row.position.parse()?;
                 let stream: Arc<str> = row.stream.as_str().into();
                 let partition = u32::try_from(row.partition).unwrap_or(0);
@@ -63,9 +65,10 @@ impl Relay {
             return Ok((incarnation, marks));
         }
         let mut tx = self.db.begin().await?;
+        fence(&mut tx, &leases).await?;
         if lost {
             for outlet in self.tables() {
-                let forgotten = outbox::forget_positions(&mut tx, outlet.table, partitions).await?;
+                let forgotten = outbox::forget_positions(&mut tx, outlet.table, &partitions).await?;
                 if forgotten > 0 {
                     tracing::warn!(
                         service = self.spec.name,
@@ -75,7 +78,7 @@ impl Relay {
                     );
                 }
             }
-            marks = Marks::new(self.tables());
+            marks = Marks::new(self.tables(), leases);
         }
         tx.execute(
             "INSERT INTO relay (name, incarnation)
@@ -92,15 +95,11 @@ impl Relay {
     }
 
     /// Publishes every row that is not known to be published, oldest first.
-    pub(super) async fn sweep(
-        &self,
-        partitions: &[u32],
-        incarnation: &str,
-        marks: &mut Marks,
-    ) -> Result<(), Interruption> {
+    pub(super) async fn sweep(&self, held: &Held, incarnation: &str, marks: &mut Marks) -> Result<(), Interruption> {
+        let partitions: Vec<u32> = held.keys().copied().collect();
         for outlet in self.tables() {
             loop {
-                let rows = outbox::unpublished(&self.db, outlet.table, partitions, PUBLISH).await?;
+                let rows = outbox::unpublished(&self.db, outlet.table, &partitions, PUBLISH).await?;
                 let found = rows.len();
                 let rows = rows
                     .into_iter()

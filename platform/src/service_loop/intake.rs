@@ -10,6 +10,7 @@ use super::item::{Receipt, panic_text};
 use super::{Answer, BATCH, Intake, Item, OperatorCommand, Origin, Read, ServiceLoop};
 use crate::bus::Timer;
 use crate::delay_queue::REDRIVE;
+use crate::reader::changed;
 use crate::service::Service;
 use crate::store::parked;
 
@@ -41,6 +42,7 @@ impl<S: Service> ServiceLoop<S> {
                 Some(command) = self.queues.operators.recv() => return Some(Work::Operator(command)),
                 Some(answer) = self.queues.answers.recv() => self.admit_answer(answer),
                 Some(read) = self.queues.deliveries.recv() => self.admit_deliveries(read).await,
+                () = changed(&mut self.parts.held) => self.forget_what_is_lost(),
                 command = self.queues.commands.recv() => items.push(Item::of_command(command?)),
                 () = stop.cancelled() => {
                     // Commands that come from here on are told that we stop.
@@ -98,12 +100,12 @@ impl<S: Service> ServiceLoop<S> {
     }
 
     async fn admit_deliveries(&mut self, read: Read) {
-        for (delivery, epoch) in read {
+        for (delivery, hold) in read {
             let receipt = Receipt {
                 stream: delivery.stream.clone(),
                 partition: delivery.partition,
                 position: delivery.position,
-                epoch,
+                hold,
             };
             let Some(body) = delivery.body.clone() else {
                 tracing::warn!(stream = %delivery.stream, position = %delivery.position, "delivered after it was trimmed");
@@ -183,6 +185,17 @@ impl<S: Service> ServiceLoop<S> {
             item.receipts.extend(twin.receipts);
         }
         waiting.insert(sequence, item);
+    }
+
+    /// Lets go of what waits for a missing message in partitions that are not held any
+    /// more: it is pending there, and their next holder is given it.
+    fn forget_what_is_lost(&mut self) {
+        let held = self.parts.held.borrow_and_update().clone();
+        let stands = |receipt: &Receipt| held.get(&receipt.partition) == Some(&receipt.hold);
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|_, item| item.receipts.iter().any(stands));
+            !waiting.is_empty()
+        });
     }
 
     /// The line of this item has moved: the next one of it may be waiting.

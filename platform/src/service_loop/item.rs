@@ -11,6 +11,7 @@ use crate::message::{Envelope, Malformed};
 use crate::service::{Heard, Service};
 use crate::store::inbox::Line;
 use crate::store::parked::Parked;
+use crate::tenure::Hold;
 
 /// A command on its way into the loop.
 pub(crate) struct Command<S: Service> {
@@ -64,8 +65,8 @@ pub(crate) struct Receipt {
     pub(crate) stream: Arc<str>,
     pub(crate) partition: u32,
     pub(crate) position: Position,
-    /// Of the lease under which it was read.
-    pub(crate) epoch: i64,
+    /// What it was read under; held until it is acked.
+    pub(crate) hold: Hold,
 }
 
 pub(crate) struct Item<S: Service> {

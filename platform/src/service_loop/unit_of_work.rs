@@ -86,7 +86,7 @@ impl<S: Service> Parts<S> {
         let leases: HashSet<(String, i64)> = items
             .iter()
             .flat_map(|item| &item.receipts)
-            .map(|receipt| (lease_name(receipt.partition), receipt.epoch))
+            .map(|receipt| (lease_name(receipt.partition), receipt.hold.epoch))
             .collect();
         let leases: Vec<_> = leases.into_iter().collect();
         let standing: HashSet<String> = lease::fence(&mut tx, &leases).await?.into_iter().collect();

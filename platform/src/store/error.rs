@@ -20,10 +20,54 @@ impl StoreError {
     /// A commit that failed may have happened all the same, unless the store said
     /// clearly that it did not. Deciding again is right in both cases: inbox and
     /// idempotency rows tell what was done.
+    pub(super) fn unknown_outcome(cause: &str) -> Self {
+        Self::Conflict(format!("outcome of commit unknown: {cause}"))
+    }
+
+    /// What SQLite's commit has failed with.
     pub(super) fn of_commit(error: sqlx::Error) -> Self {
         match Self::from(error) {
-            Self::Unavailable(cause) => Self::Conflict(format!("outcome of commit unknown: {cause}")),
+            Self::Unavailable(cause) => Self::unknown_outcome(&cause),
             other => other,
+        }
+    }
+
+    /// What connecting to Postgres has failed with: refused if it will fail in the same
+    /// way until somebody changes a setting.
+    pub(super) fn of_connect(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                // invalid_authorization_specification and invalid_password,
+                // invalid_catalog_name, insufficient_privilege
+                Some("28000" | "28P01" | "3D000" | "42501") => Self::Refused(text),
+                Some("53300") => Self::Unavailable(format!("the server has no connection left for us: {text}")),
+                _ => error.into(),
+            },
+            // rustls reports a certificate that it does not trust as data that is invalid.
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
+                Self::Refused(format!("TLS: {text}"))
+            }
+            sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => Self::Refused(text),
+            _ => error.into(),
+        }
+    }
+
+    /// The same, with the place where it happened.
+    pub(super) fn at(self, place: &str) -> Self {
+        let at = |cause| format!("{place}: {cause}");
+        match self {
+            Self::Conflict(cause) => Self::Conflict(at(cause)),
+            Self::Unavailable(cause) => Self::Unavailable(at(cause)),
+            Self::Refused(cause) => Self::Refused(at(cause)),
+        }
+    }
+
+    /// Said before any input has had a say: were it a refusal, the innocent would be
+    /// parked because a password was changed.
+    pub(super) fn not_the_inputs_fault(self) -> Self {
+        match self {
+            Self::Conflict(cause) | Self::Refused(cause) | Self::Unavailable(cause) => Self::Unavailable(cause),
         }
     }
 }
@@ -61,8 +105,12 @@ fn by_code(code: &str, text: String) -> StoreError {
         code if code.len() == 5 && (code.starts_with("57P") || code.starts_with("08") || code.starts_with("53")) => {
             StoreError::Unavailable(text)
         }
-        // read_only_sql_transaction: a replica after a failover
-        "25006" => StoreError::Unavailable(text),
+        // query_canceled (too slow, or by an administrator), lock_not_available (held too
+        // long by another), idle_in_transaction_session_timeout: the server, not the input
+        "57014" | "55P03" | "25P03" => StoreError::Unavailable(text),
+        // read_only_sql_transaction: a replica after a failover; insufficient_privilege:
+        // an administrator's mistake
+        "25006" | "42501" => StoreError::Unavailable(text),
         _ => StoreError::Refused(text),
     }
 }

@@ -9,13 +9,17 @@
 //! The claim repeats its predicate in the `WHERE` of the writing statement:
 //! choosing in a sub-select alone lets two claimers take the same row.
 //!
+//! Who shares the leases is in [`members`].
+//!
 //! Chapter: `docs/leases.md`.
+
+pub mod members;
 
 use serde_json::json;
 use sqlx::FromRow;
 
 use super::{Db, StoreError, Tx};
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 
 /// A lease that is held.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -24,83 +28,91 @@ pub struct Lease {
     pub name: String,
     /// Raised by every take-over.
     pub epoch: i64,
-    /// Unix milliseconds; renewed before.
+    /// Unix milliseconds by [`time`]; renewed before.
     pub expires_at: Millis,
 }
 
 /// Who claims, and for how long.
 #[derive(Debug, Clone)]
 pub struct Claimant {
-    /// Unique per process start.
+    /// Unique per process start; not empty, which is nobody.
     pub holder: String,
     /// Milliseconds that a claim or renewal lasts.
     pub ttl: i64,
 }
 
+/// The time that leases are measured by, Unix milliseconds: the database's own where
+/// several machines share one, so that their clocks need not agree.
+///
+/// # Errors
+/// As the store answers.
+pub async fn time(db: &Db) -> Result<Millis, StoreError> {
+    if db.is_exclusive() {
+        return Ok(Clock::system().now());
+    }
+    // Not `now()`, which is the time when a transaction began.
+    let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now WHERE $1 <> ''";
+    let rows: Vec<Time> = db.read(sql, &[0; 0]).await?;
+    rows.first().map(|row| row.now).ok_or_else(|| StoreError::Refused("the database has no time".into()))
+}
+
+#[derive(FromRow)]
+struct Time {
+    now: Millis,
+}
+
+#[derive(FromRow)]
+struct Name {
+    name: String,
+}
+
+/// What ends a query that takes rows of the alias `of` to change them, and leaves alone
+/// what another transaction has its hands on. Without it one process that stops in the
+/// middle of a transaction would make every other one wait.
+fn taking(db: &Db, of: &str) -> String {
+    if db.is_exclusive() { String::new() } else { format!(" FOR UPDATE OF {of} SKIP LOCKED") }
+}
+
 impl Claimant {
-    /// Claims those of `names` that are free, lapsed, or (where this process alone
-    /// can write) left behind by an earlier process. Durable before it returns:
-    /// an epoch must never be handed out twice.
+    /// Claims at most `most` of `names`: those that are free, lapsed, or (where this
+    /// process alone can write) left behind by an earlier process. Durable before it
+    /// returns: an epoch must never be handed out twice.
+    ///
+    /// What a transaction holds in place ([`fence`], [`hold_still`]) is left for the
+    /// next time.
     ///
     /// # Errors
     /// As the store answers.
-    pub async fn claim(&self, db: &Db, names: &[String], now: Millis) -> Result<Vec<Lease>, StoreError> {
-        if names.is_empty() {
+    pub async fn claim(&self, db: &Db, names: &[String], most: usize, now: Millis) -> Result<Vec<Lease>, StoreError> {
+        if names.is_empty() || most == 0 {
             return Ok(Vec::new());
         }
         let force = i64::from(db.is_exclusive());
-        let rows: Vec<_> = names
-            .iter()
-            .map(|name| {
-                json!({
-                    "name": name, "holder": self.holder, "now": now, "until": now + self.ttl, "force": force,
-                })
-            })
-            .collect();
+        let row = |name: &String| json!({ "name": name, "holder": self.holder, "now": now, "until": now + self.ttl, "force": force });
+        let rows: Vec<_> = names.iter().map(row).collect();
         let mut tx = db.begin().await?;
-        let leases = tx
+        // What nobody ever had is a row that nobody holds: something to lock.
+        tx.execute(
+            "INSERT INTO leases (name, holder, epoch, expires_at)
+             SELECT r.value->>'name', '', 0, 0 FROM jsonb_each($1) AS r WHERE true
+             ON CONFLICT (name) DO NOTHING",
+            &rows,
+        )
+        .await?;
+        let free: Vec<Name> = tx
             .fetch(
-                "INSERT INTO leases (name, holder, epoch, expires_at)
-                 SELECT r.value->>'name', r.value->>'holder', 1, CAST(r.value->>'until' AS BIGINT)
-                 FROM jsonb_each($1) AS r WHERE true
-                 ON CONFLICT (name) DO UPDATE
-                 SET holder = excluded.holder, epoch = leases.epoch + 1, expires_at = excluded.expires_at
-                 WHERE leases.holder <> excluded.holder
-                   AND (leases.expires_at < (SELECT MIN(CAST(n.value->>'now' AS BIGINT)) FROM jsonb_each($1) AS n)
-                        OR (SELECT MIN(CAST(n.value->>'force' AS BIGINT)) FROM jsonb_each($1) AS n) = 1)
-                 RETURNING name, epoch, expires_at",
+                format!(
+                    "SELECT l.name FROM leases AS l, jsonb_each($1) AS r
+                     WHERE l.name = r.value->>'name' AND (l.expires_at < CAST(r.value->>'now' AS BIGINT)
+                       OR (l.holder <> r.value->>'holder' AND CAST(r.value->>'force' AS BIGINT) = 1))
+                     ORDER BY l.name LIMIT {most}{}",
+                    taking(db, "l")
+                ),
                 &rows,
             )
             .await?;
-        tx.commit().await?;
-        Ok(leases)
-    }
-
-    /// Renews what is held and still ours; what is missing from the answer is lost.
-    /// Lazy: a renewal that a power cut forgets only ends the lease earlier.
-    ///
-    /// # Errors
-    /// As the store answers.
-    pub async fn renew(&self, db: &Db, held: &[Lease], now: Millis) -> Result<Vec<Lease>, StoreError> {
-        if held.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows: Vec<_> = held
-            .iter()
-            .map(|lease| {
-                json!({ "name": lease.name, "epoch": lease.epoch, "holder": self.holder, "until": now + self.ttl })
-            })
-            .collect();
-        let mut tx = db.begin_lazy().await?;
-        let leases = tx
-            .fetch(
-                "UPDATE leases SET expires_at = CAST(r.value->>'until' AS BIGINT) FROM jsonb_each($1) AS r
-                 WHERE leases.name = r.value->>'name' AND leases.holder = r.value->>'holder'
-                   AND leases.epoch = CAST(r.value->>'epoch' AS BIGINT)
-                 RETURNING leases.name, leases.epoch, leases.expires_at",
-                &rows,
-            )
-            .await?;
+        let rows: Vec<_> = free.iter().map(|free| row(&free.name)).collect();
+        let leases = if rows.is_empty() { Vec::new() } else { take(&mut tx, &rows).await? };
         tx.commit().await?;
         Ok(leases)
     }
@@ -113,20 +125,50 @@ impl Claimant {
         if held.is_empty() {
             return Ok(());
         }
+        let mut tx = db.begin().await?;
+        self.give_back(&mut tx, held).await?;
+        tx.commit().await
+    }
+
+    async fn give_back(&self, tx: &mut Tx, held: &[Lease]) -> Result<(), StoreError> {
         let rows: Vec<_> = held
             .iter()
             .map(|lease| json!({ "name": lease.name, "epoch": lease.epoch, "holder": self.holder }))
             .collect();
-        let mut tx = db.begin().await?;
         tx.execute(
-            "UPDATE leases SET expires_at = 0 FROM jsonb_each($1) AS r
+            "UPDATE leases SET holder = '', expires_at = 0 FROM jsonb_each($1) AS r
              WHERE leases.name = r.value->>'name' AND leases.holder = r.value->>'holder'
                AND leases.epoch = CAST(r.value->>'epoch' AS BIGINT)",
             &rows,
         )
         .await?;
-        tx.commit().await
+        Ok(())
     }
+
+    /// Renews all that is held under our name.
+    async fn renew(&self, tx: &mut Tx, now: Millis) -> Result<Vec<Lease>, StoreError> {
+        tx.fetch(
+            "UPDATE leases SET expires_at = CAST(r.value->>'until' AS BIGINT) FROM jsonb_each($1) AS r
+             WHERE leases.holder = r.value->>'holder'
+             RETURNING leases.name, leases.epoch, leases.expires_at",
+            &[json!({ "holder": self.holder, "until": now + self.ttl })],
+        )
+        .await
+    }
+}
+
+/// The claim itself; asks once more whether each is free.
+async fn take(tx: &mut Tx, rows: &[serde_json::Value]) -> Result<Vec<Lease>, StoreError> {
+    tx.fetch(
+        "UPDATE leases
+         SET holder = r.value->>'holder', epoch = leases.epoch + 1, expires_at = CAST(r.value->>'until' AS BIGINT)
+         FROM jsonb_each($1) AS r
+         WHERE leases.name = r.value->>'name' AND (leases.expires_at < CAST(r.value->>'now' AS BIGINT)
+           OR (leases.holder <> r.value->>'holder' AND CAST(r.value->>'force' AS BIGINT) = 1))
+         RETURNING leases.name, leases.epoch, leases.expires_at",
+        &rows,
+    )
+    .await
 }
 
 /// Keeps whoever holds a lease from committing under it until the transaction ends, and
@@ -143,11 +185,6 @@ pub async fn hold_still(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
     )
     .await?;
     Ok(())
-}
-
-#[derive(FromRow)]
-struct Name {
-    name: String,
 }
 
 /// Which of the given (name, epoch) pairs still stand, checked and held in place

@@ -22,10 +22,11 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
-/// The tables that every service has: outbox, inbox, parked, idempotency, leases.
-const PLATFORM: [Migration; 2] = [
+/// The tables that every service has: outbox, inbox, parked, idempotency, leases, members.
+const PLATFORM: [Migration; 3] = [
     Migration { version: 1, name: "platform tables", sql: include_str!("../../migrations/0001_platform.sql") },
     Migration { version: 2, name: "when a line moved", sql: include_str!("../../migrations/0002_inbox_moved_at.sql") },
+    Migration { version: 3, name: "members", sql: include_str!("../../migrations/0003_members.sql") },
 ];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (

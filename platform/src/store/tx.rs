@@ -1,14 +1,19 @@
 //! A transaction on either engine.
 
+use std::time::Duration;
+
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Sqlite, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Row, Sql, StoreError, json};
+use super::sessions::Session;
+use super::{Row, Sql, StoreError, UNHURRIED, json};
 
 /// Rolled back when dropped without [`commit`](Tx::commit).
 pub struct Tx {
     inner: Inner,
+    /// The longest that one statement may take, on Postgres.
+    bound: Duration,
     /// Keeps other writers of a SQLite file away. Declared after `inner`: the
     /// roll-back starts before the next writer may.
     _writing: Option<OwnedMutexGuard<()>>,
@@ -16,16 +21,16 @@ pub struct Tx {
 
 enum Inner {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Session),
 }
 
 impl Tx {
     pub(super) const fn sqlite(inner: Transaction<'static, Sqlite>, writing: Option<OwnedMutexGuard<()>>) -> Self {
-        Self { inner: Inner::Sqlite(inner), _writing: writing }
+        Self { inner: Inner::Sqlite(inner), bound: UNHURRIED, _writing: writing }
     }
 
-    pub(super) const fn postgres(inner: Transaction<'static, Postgres>) -> Self {
-        Self { inner: Inner::Postgres(inner), _writing: None }
+    pub(super) const fn postgres(session: Session, bound: Duration) -> Self {
+        Self { inner: Inner::Postgres(session), bound, _writing: None }
     }
 
     /// Runs a statement over the JSON array `args` and gives the number of rows it
@@ -34,11 +39,13 @@ impl Tx {
     /// # Errors
     /// As the store answers.
     pub async fn execute(&mut self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<u64, StoreError> {
-        let (sql, json) = (AssertSqlSafe(sql.into()), json(args)?);
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => sqlx::query(sql).bind(json).execute(&mut **tx).await?.rows_affected(),
-            Inner::Postgres(tx) => sqlx::query(sql).bind(json).execute(&mut **tx).await?.rows_affected(),
-        })
+        let (sql, json) = (sql.into(), json(args)?);
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                Ok(sqlx::query(AssertSqlSafe(sql)).bind(json).execute(&mut **tx).await?.rows_affected())
+            }
+            Inner::Postgres(session) => session.execute(sql, json, self.bound).await,
+        }
     }
 
     /// Like [`execute`](Self::execute), and every row of `args` must have changed
@@ -63,11 +70,11 @@ impl Tx {
     /// # Errors
     /// As the store answers.
     pub async fn fetch<T: Row>(&mut self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<Vec<T>, StoreError> {
-        let (sql, json) = (AssertSqlSafe(sql.into()), json(args)?);
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => sqlx::query_as(sql).bind(json).fetch_all(&mut **tx).await?,
-            Inner::Postgres(tx) => sqlx::query_as(sql).bind(json).fetch_all(&mut **tx).await?,
-        })
+        let (sql, json) = (sql.into(), json(args)?);
+        match &mut self.inner {
+            Inner::Sqlite(tx) => Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(json).fetch_all(&mut **tx).await?),
+            Inner::Postgres(session) => session.fetch(sql, json, self.bound).await,
+        }
     }
 
     /// Like [`fetch`](Self::fetch), and locks the rows where that means something:
@@ -104,28 +111,37 @@ impl Tx {
         }
     }
 
-    /// Runs statements without arguments, separated by `;`.
+    /// Runs statements without arguments, separated by `;`. For migrations: on Postgres
+    /// the transaction is unhurried from here on, since a new column on a large table
+    /// takes its time, and so does another replica that migrates.
     pub(super) async fn batch(&mut self, sql: String) -> Result<(), StoreError> {
         match &mut self.inner {
-            Inner::Sqlite(tx) => sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.map(|_| ())?,
-            Inner::Postgres(tx) => sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await.map(|_| ())?,
+            Inner::Sqlite(tx) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+                Ok(())
+            }
+            Inner::Postgres(session) => {
+                self.bound = UNHURRIED;
+                let ms = UNHURRIED.as_millis();
+                let unhurried = format!("SET LOCAL statement_timeout TO {ms}; SET LOCAL lock_timeout TO {ms}; {sql}");
+                session.batch(unhurried.into(), self.bound).await
+            }
         }
-        Ok(())
     }
 
     /// Makes it so.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] also when it is unknown whether the commit happened.
+    /// On Postgres, what the first statement that failed has failed with.
     pub async fn commit(self) -> Result<(), StoreError> {
         // Not destructured by value into a lock-free tail: the guard must outlive
         // the commit.
-        let Self { inner, _writing } = self;
+        let Self { inner, bound, _writing } = self;
         match inner {
-            Inner::Sqlite(tx) => tx.commit().await,
-            Inner::Postgres(tx) => tx.commit().await,
+            Inner::Sqlite(tx) => tx.commit().await.map_err(StoreError::of_commit),
+            Inner::Postgres(session) => session.commit(bound).await,
         }
-        .map_err(StoreError::of_commit)
     }
 
     /// Undoes it and waits until that is done.
@@ -133,11 +149,10 @@ impl Tx {
     /// # Errors
     /// The store cannot be reached; it will undo it by itself.
     pub async fn rollback(self) -> Result<(), StoreError> {
-        let Self { inner, _writing } = self;
+        let Self { inner, bound, _writing } = self;
         match inner {
-            Inner::Sqlite(tx) => tx.rollback().await?,
-            Inner::Postgres(tx) => tx.rollback().await?,
+            Inner::Sqlite(tx) => Ok(tx.rollback().await?),
+            Inner::Postgres(session) => session.rollback(bound).await,
         }
-        Ok(())
     }
 }

@@ -91,7 +91,7 @@ pub async fn audit(tx: &mut Tx) -> Result<Vec<Finding>, StoreError> {
         let breaches: Vec<Breach> = tx.fetch(sql, &[0; 0]).await?;
         let breaches =
             breaches.iter().map(|b| format!("{}: is {}, {should} {}", b.what, b.found, b.expected)).collect();
-        findings.push(Finding { rule, checked, breaches });
+        findings.push(Finding { rule: rule.into(), checked, breaches });
     }
     Ok(findings)
 }

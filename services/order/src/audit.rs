@@ -75,8 +75,8 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<Vec<Finding>, StoreError>
     }
     folds.dedup();
     Ok(vec![
-        Finding { rule: "the order row = the fold of its events", checked, breaches: folds },
-        Finding { rule: "no order waits past its deadline", checked, breaches: overdue },
+        Finding { rule: "the order row = the fold of its events".into(), checked, breaches: folds },
+        Finding { rule: "no order waits past its deadline".into(), checked, breaches: overdue },
     ])
 }
 

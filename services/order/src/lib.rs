@@ -19,6 +19,7 @@ pub mod saga;
 mod store;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::inventory::QuoteRequest;
@@ -27,7 +28,7 @@ use contracts::order::Order as Reply;
 use platform::bus::{Timer, TimerKey};
 use platform::clock::Millis;
 use platform::error::{Code, Rejection, Unavailable};
-use platform::grpc::Connection;
+use platform::grpc::{Connection, deadline};
 use platform::message::{Envelope, Malformed};
 use platform::service::{Effects, Heard, Moment, Outcome, Service, Spec};
 use platform::store::outbox::Outlet;
@@ -68,6 +69,10 @@ pub static SPEC: Spec = Spec {
 const DEADLINE: &str = "payment-deadline";
 const STEP: &str = "step";
 const FULFILMENT: &str = "fulfilment";
+
+/// How long inventory may take for its prices. Long enough for a second attempt at
+/// another replica; short enough that whoever places the order still waits.
+const QUOTE: Duration = Duration::from_secs(5);
 
 /// A customer's order, before it has prices.
 #[derive(Debug, Clone)]
@@ -201,10 +206,9 @@ impl Service for Orders {
     /// Asks inventory for prices. Harmless to repeat: it changes nothing there.
     async fn call(&self, call: Quote) -> Result<Input, Unavailable> {
         let Quote { mut place, skus } = call;
-        let reply = self
-            .inventory
-            .clone()
-            .quote(QuoteRequest { skus })
+        // Beside the loop nothing is known of the customer's own deadline.
+        let mut inventory = self.inventory.clone();
+        let reply = deadline::within(QUOTE, inventory.quote(QuoteRequest { skus }))
             .await
             .map_err(|status| Unavailable::new(format!("inventory's quote: {status}")))?
             .into_inner();

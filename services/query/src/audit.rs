@@ -95,7 +95,7 @@ async fn log_has_no_gaps(tx: &mut Tx) -> Result<Finding, StoreError> {
         )
         .await?;
     Ok(Finding {
-        rule: "the event log has no gaps",
+        rule: "the event log has no gaps".into(),
         checked: count(&checked),
         breaches: gaps
             .into_iter()
@@ -133,7 +133,7 @@ async fn read_models_stand_at_the_head(tx: &mut Tx) -> Result<Finding, StoreErro
         }
     }
     let checked = i64::try_from(stands.len()).unwrap_or(i64::MAX);
-    Ok(Finding { rule: "a read model stands at the head of the event log", checked, breaches })
+    Ok(Finding { rule: "a read model stands at the head of the event log".into(), checked, breaches })
 }
 
 fn count(counts: &[Count]) -> i64 {

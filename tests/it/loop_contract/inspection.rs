@@ -25,7 +25,7 @@ fn change(name: &str, sequence: i64, n: i64) -> (&str, String) {
 /// The Ops server over one service, as its clients see it.
 fn desk(running: &Running<Tally>) -> (OpsClient<Connection>, CancellationToken) {
     let stop = CancellationToken::new();
-    (OpsClient::new(in_process(ops::server([running.inside()], stop.clone()))), stop)
+    (OpsClient::new(in_process(ops::server([running.inside()], &[&SPEC], stop.clone()))), stop)
 }
 
 fn operator() -> Identity {
@@ -57,13 +57,13 @@ async fn who_tails_sees_what_is_published_from_then_on(world: &World) -> Result<
     let first = loop {
         said += 1;
         add(&running, &format!("{said}"), "a", 1).await?;
-        let patience = if matches!(world.broker, Broker::Redis(_)) { 50 } else { 30_000 };
+        let patience = if matches!(*world.broker, Broker::Redis(_)) { 50 } else { 30_000 };
         if let Ok(first) = tokio::time::timeout(Duration::from_millis(patience), next(&mut messages)).await {
             break first?;
         }
     };
     assert!(first.sequence > 1, "from then on");
-    if matches!(world.broker, Broker::Embedded(_)) {
+    if matches!(*world.broker, Broker::Embedded(_)) {
         assert_eq!(first.sequence, 2, "nothing is missed");
     }
     for n in 0..50 {

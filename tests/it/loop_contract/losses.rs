@@ -62,7 +62,7 @@ async fn a_broker_that_lost_everything_is_told_again_what_was_not_settled(world:
 
 async fn with_redis(postgres: bool, redis: &RedisServer) -> Result<World> {
     let world = World::new(postgres, false).await?;
-    Ok(World { broker: Broker::Redis(redis.url()), ..world })
+    Ok(World { broker: Arc::new(Broker::Redis(redis.url())), ..world })
 }
 
 /// Emptied while everything runs, several times.

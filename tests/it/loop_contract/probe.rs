@@ -9,7 +9,7 @@ use platform::message::Envelope;
 use tokio::task::JoinHandle;
 
 use super::toy::{Changed, OUT};
-use super::{PARTITIONS, PATIENCE, World, until};
+use super::{PATIENCE, World, until};
 
 /// The group that it reads as.
 pub(super) const GROUP: &str = "probe";
@@ -23,7 +23,7 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) async fn start(world: &World) -> Result<Self> {
         let heard = Arc::<Mutex<Vec<Envelope>>>::default();
-        let task = tokio::spawn(listen(world.bus().await?, heard.clone()));
+        let task = tokio::spawn(listen(world.bus().await?, world.partitions, heard.clone()));
         Ok(Self { heard, task })
     }
 
@@ -66,8 +66,8 @@ impl Drop for Probe {
     }
 }
 
-async fn listen(bus: Arc<dyn Bus>, heard: Arc<Mutex<Vec<Envelope>>>) {
-    let assigned: Vec<_> = (0..PARTITIONS).map(|partition| (OUT.into(), partition)).collect();
+async fn listen(bus: Arc<dyn Bus>, partitions: u32, heard: Arc<Mutex<Vec<Envelope>>>) {
+    let assigned: Vec<_> = (0..partitions).map(|partition| (OUT.into(), partition)).collect();
     loop {
         if let Ok(mut subscription) = bus.subscribe(GROUP, &assigned).await {
             while let Ok(deliveries) = subscription.next(500).await {

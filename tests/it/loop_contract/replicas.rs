@@ -108,7 +108,7 @@ async fn who_survives_takes_over_the_partitions(world: &World) -> Result<()> {
     world.script.work.send_replace(false);
     let before = world.script.loads();
     world.say(&one_each(2)).await?;
-    until("the victim is at work", PATIENCE, async || Ok((world.script.loads() > before).then_some(()))).await?;
+    until("one is at work", PATIENCE, async || Ok((world.script.loads() > before).then_some(()))).await?;
     victim.abort();
     world.script.work.send_replace(true);
     world.say(&one_each(3)).await?;

@@ -136,8 +136,19 @@ impl PgServer {
         self.own()?.lock().kill9()
     }
 
-    /// Starts it again after [`Self::kill9`], on the same port, with crash recovery; returns once it
-    /// takes connections.
+    /// Stops it in order, as `pg_ctl stop -m fast` does: sessions are ended, what was committed is
+    /// written; returns once it is gone. Only on a private server.
+    ///
+    /// # Errors
+    /// The server is a named one, or does not end within [`PATIENCE`].
+    pub(crate) async fn stop(&self) -> Result<()> {
+        let own = self.own()?;
+        own.lock().signal("INT")?;
+        until("Postgres stops", PATIENCE, async || Ok(own.lock().exited()?.map(drop))).await
+    }
+
+    /// Starts it again after [`Self::kill9`] or [`Self::stop`], on the same port, with crash recovery
+    /// if it needs one; returns once it takes connections.
     ///
     /// # Errors
     /// The server is a named one, or does not come up again within [`PATIENCE`].
@@ -152,6 +163,76 @@ impl PgServer {
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
             }
         }
+    }
+
+    /// Says who may come in and how: the text of `pg_hba.conf`, in force for new connections when
+    /// this returns. At first everybody on loopback may. Only on a private server.
+    ///
+    /// # Errors
+    /// The server is a named one, or does not take the rules.
+    pub(crate) async fn admit(&self, rules: &str) -> Result<()> {
+        std::fs::write(self.folder()?.join("data/pg_hba.conf"), rules)?;
+        self.configure("SELECT pg_reload_conf()").await?;
+        let wrong = "SELECT COUNT(*) FROM pg_hba_file_rules WHERE error IS NOT NULL";
+        let mut connection = self.administrator().await?;
+        let wrong: i64 = sqlx::query_scalar(wrong).fetch_one(&mut connection).await?;
+        if wrong > 0 {
+            bail!("pg_hba.conf has {wrong} wrong lines:\n{rules}");
+        }
+        Ok(())
+    }
+
+    /// Speaks TLS from now on, to whoever asks for it. Only on a private server.
+    ///
+    /// # Errors
+    /// The server is a named one, or does not take the certificate.
+    pub(crate) async fn encrypt(&self, certificate: &str, key: &str) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = self.folder()?;
+        let owner = folder.metadata()?;
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = folder.join("data").join(name);
+            std::fs::write(&path, text)?;
+            // Or Postgres does not take the key.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            if running_as_root() {
+                chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+            }
+        }
+        self.configure("ALTER SYSTEM SET ssl = on").await?;
+        self.configure("SELECT pg_reload_conf()").await?;
+        until("Postgres speaks TLS", PATIENCE, async || {
+            let mut connection = self.administrator().await?;
+            let ssl: String = sqlx::query_scalar("SHOW ssl").fetch_one(&mut connection).await?;
+            Ok((ssl == "on").then_some(()))
+        })
+        .await
+    }
+
+    /// A superuser's connection to the first database.
+    ///
+    /// # Errors
+    /// The server is not reachable.
+    pub(crate) async fn administrator(&self) -> Result<PgConnection> {
+        Ok(PgConnection::connect(&self.url_of(&self.first_database)).await?)
+    }
+
+    /// Runs a superuser's statement.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub(crate) async fn configure(&self, sql: &str) -> Result<()> {
+        let mut connection = self.administrator().await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// Its port on loopback. Only of a private server.
+    ///
+    /// # Errors
+    /// The server is a named one.
+    pub(crate) fn port(&self) -> Result<u16> {
+        Ok(self.own()?.port)
     }
 
     /// The folder of its data and log. Only of a private server.

@@ -3,8 +3,12 @@
 //! Redis numbers its logical databases; keys and streams of one are not seen from another, only
 //! publish/subscribe goes across them. A test that empties, kills or restarts Redis starts a
 //! private one.
+//!
+//! Which program is started: `redis-server`, or the one that `ORDERLY_TEST_REDIS_SERVER` names
+//! (`valkey-server`, or a path).
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +47,8 @@ struct Own {
     redis_server: PathBuf,
     port: u16,
     persistence: Persistence,
+    /// Beside the usual ones.
+    arguments: Vec<String>,
     process: Mutex<Guarded>,
 }
 
@@ -74,9 +80,19 @@ impl RedisServer {
     /// # Errors
     /// As [`redis`].
     pub(crate) async fn start(persistence: Persistence) -> Result<Self> {
-        let redis_server = program(&["redis-server"], &[], "redis-server")?;
+        Self::start_with(persistence, &[]).await
+    }
+
+    /// The same, with more arguments.
+    ///
+    /// # Errors
+    /// As [`redis`], also if it does not know an argument.
+    pub(crate) async fn start_with(persistence: Persistence, arguments: &[&str]) -> Result<Self> {
+        let name = std::env::var("ORDERLY_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        let redis_server = program(&[&name], &[], "redis-server")?;
         let process = Mutex::new(Guarded::open("redis")?);
-        let mut own = Own { redis_server, port: 0, persistence, process };
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut own = Own { redis_server, port: 0, persistence, arguments, process };
         let mut tries = 0;
         loop {
             own.port = free_port()?;
@@ -110,6 +126,15 @@ impl RedisServer {
         format!("{}/0", self.server_url)
     }
 
+    /// Where it listens: what a proxy or a replica is told.
+    ///
+    /// # Errors
+    /// The server is not on loopback by number.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let (_, address) = self.server_url.split_once("://").context("not a URL")?;
+        address.parse().with_context(|| format!("not an address: {address}"))
+    }
+
     /// The URL of an empty logical database that no other test of this process has.
     ///
     /// # Errors
@@ -141,6 +166,22 @@ impl RedisServer {
     /// The server is shared.
     pub(crate) fn kill9(&self) -> Result<()> {
         self.own()?.lock().kill9()
+    }
+
+    /// The server stops answering (`SIGSTOP`), and its connections stay open. Only on a private one.
+    ///
+    /// # Errors
+    /// The server is shared.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        self.own()?.lock().signal("STOP")
+    }
+
+    /// After [`Self::freeze`]: it goes on as if nothing had been.
+    ///
+    /// # Errors
+    /// The server is shared.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.own()?.lock().signal("CONT")
     }
 
     /// Starts it again after [`Self::kill9`], on the same port, with what its persistence kept;
@@ -203,7 +244,8 @@ impl Own {
             ["--appendfsync", "everysec"],
         ];
         let logs = (log.try_clone()?, log);
-        self.lock().start(&self.redis_server, arguments.concat(), logs, "KILL", |_| {})?;
+        let arguments = arguments.into_iter().flatten().chain(self.arguments.iter().map(String::as_str));
+        self.lock().start(&self.redis_server, arguments, logs, "KILL", |_| {})?;
         until("Redis starts", PATIENCE, async || {
             if let Some(status) = self.lock().exited()? {
                 bail!("Redis ended with {status}:\n{}", tail(&folder.join("log"), 20));

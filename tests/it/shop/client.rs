@@ -42,6 +42,12 @@ impl GraphqlError {
         }
     }
 
+    /// Whether the shop has decided: asked again with the same key it says the same.
+    pub(crate) fn is_definite(&self) -> bool {
+        const LATER: [&str; 4] = ["UNAVAILABLE", "OVERLOADED", "STALE", "RATE_LIMITED"];
+        !self.codes().is_empty() && !LATER.iter().any(|code| self.has_code(code))
+    }
+
     /// Whether one of the errors carries this code.
     pub(crate) fn has_code(&self, code: &str) -> bool {
         self.codes().iter().any(|said| said == code)
@@ -64,6 +70,11 @@ impl Client {
             .build()
             .expect("a client without TLS needs nothing of the machine");
         Self { base_url: base_url.trim_end_matches('/').to_owned(), token: None, http }
+    }
+
+    /// The same account at another gateway.
+    pub(crate) fn at(&self, other: &Self) -> Self {
+        Self { base_url: other.base_url.clone(), ..self.clone() }
     }
 
     /// The bearer token, once logged in.

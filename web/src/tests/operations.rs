@@ -93,7 +93,7 @@ async fn the_last_audit_is_shown_as_soon_as_there_is_one() {
     let shop = TestShop::open().await;
     let mut operator = shop.operator().await;
     assert!(operator.get("/audit").await.text.contains("The first audit is under way"));
-    let finding = |rule, breaches| Finding { rule, checked: 12, breaches };
+    let finding = |rule: &'static str, breaches| Finding { rule: rule.into(), checked: 12, breaches };
     let findings = vec![finding("money adds up", vec![]), finding("stock adds up", vec!["MUG-1: <b>3</b>".to_owned()])];
     shop.auditor.send_replace(Some(Report { at: 1_795_234_449_120, took_ms: 1_250, findings, failure: None }));
     let page = operator.get("/audit").await;

@@ -1,11 +1,13 @@
 //! What was declared: making it, making it again after a loss, looking at it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
-use redis::{Client, FromRedisValue, Pipeline, Script, Value};
+use redis::{Client, Pipeline, Script, Value};
 use uuid::Uuid;
 
 use super::link::{self, Link, Live};
+use super::published::Published;
 use super::{keys, reply};
 use crate::bus::{BusError, GroupInfo, Inspection};
 use crate::topology::Topology;
@@ -14,6 +16,9 @@ use crate::topology::Topology;
 pub(super) struct Shared {
     pub(super) link: Link,
     pub(super) scripts: Scripts,
+    pub(super) published: Published,
+    /// When this process last freed something in a full server.
+    pub(super) made_room: Mutex<Option<Instant>>,
     /// Made again when Redis has lost it.
     topology: RwLock<Arc<Topology>>,
 }
@@ -39,6 +44,8 @@ impl Shared {
                 fire_due: Script::new(include_str!("fire_due.lua")),
                 take_over: Script::new(include_str!("take_over.lua")),
             },
+            published: Published::default(),
+            made_room: Mutex::default(),
             topology: RwLock::new(Arc::new(Topology::new(1))),
         }
     }
@@ -69,18 +76,25 @@ impl Shared {
         self.make(&mut live).await.map(drop)
     }
 
-    /// Stores the number of partitions, or compares it with the stored one.
+    /// Stores the number of partitions, or compares it with the stored one. (Read first:
+    /// a full server refuses `SET` also where it would change nothing.)
     async fn agree(&self, live: &mut Live, count: u32) -> Result<(), BusError> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg((keys::PARTITIONS, count, "NX"));
-        pipeline.cmd("GET").arg(keys::PARTITIONS);
-        let known: u32 = self.last(live, &mut pipeline).await?;
-        if known == count {
-            return Ok(());
+        let mut get = redis::cmd("GET");
+        get.arg(keys::PARTITIONS);
+        let mut known: Option<u32> = self.link.query(live, &get).await?;
+        if known.is_none() {
+            let mut set = redis::cmd("SET");
+            set.arg((keys::PARTITIONS, count, "NX"));
+            self.link.query::<Value>(live, &set).await?;
+            known = self.link.query(live, &get).await?;
         }
-        Err(BusError::Broken(format!(
-            "this broker was made with {known} partitions, not {count}: go on with {known}, or begin with a new one"
-        )))
+        match known {
+            Some(known) if known == count => Ok(()),
+            None => Err(BusError::Unreachable("it forgets what it was just told".into())),
+            Some(known) => Err(BusError::Broken(format!(
+                "this broker was made with {known} partitions, not {count}: go on with {known}, or begin with a new one"
+            ))),
+        }
     }
 
     /// Makes every group that is missing, and gives the epoch: a new one if any was.
@@ -88,7 +102,7 @@ impl Shared {
         let topology = self.topology();
         self.agree(live, topology.partitions).await?;
         let mut script = self.scripts.make.key(keys::EPOCH);
-        script.arg(Uuid::new_v4().simple().to_string());
+        script.arg(fresh_epoch());
         let heard = places(&topology).filter(|(stream, _)| !topology.groups(stream).is_empty());
         // The first key is the epoch's, and Lua counts from 1.
         for (index, (stream, partition)) in (2_usize..).zip(heard) {
@@ -98,6 +112,13 @@ impl Shared {
             }
         }
         self.link.invoke(live, &script).await
+    }
+
+    /// The memory was found not to be whole: a new epoch tells everybody.
+    pub(super) async fn renew_epoch(&self) -> Result<(), BusError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("SET").arg((keys::EPOCH, fresh_epoch()));
+        self.run(&mut pipeline).await.map(drop)
     }
 
     /// One line for each group of each partition, and the delay queues.
@@ -149,19 +170,14 @@ impl Shared {
         let answers = self.link.run(pipeline).await?;
         answers.into_iter().collect::<Result<_, _>>().map_err(|error| link::translate(&error))
     }
+}
 
-    /// The answer to the last of the commands.
-    async fn last<T: FromRedisValue>(&self, live: &mut Live, pipeline: &mut Pipeline) -> Result<T, BusError> {
-        let answers = self.link.run_on(live, pipeline).await?;
-        let answers: Vec<Value> =
-            answers.into_iter().collect::<Result<_, _>>().map_err(|error| link::translate(&error))?;
-        let last = answers.into_iter().next_back().unwrap_or_default();
-        redis::from_redis_value(last).map_err(|error| BusError::Broken(error.to_string()))
-    }
+pub(super) fn fresh_epoch() -> String {
+    Uuid::new_v4().simple().to_string()
 }
 
 /// Every partition of every stream.
-fn places(topology: &Topology) -> impl Iterator<Item = (&str, u32)> {
+pub(super) fn places(topology: &Topology) -> impl Iterator<Item = (&str, u32)> {
     topology
         .streams
         .iter()

@@ -11,6 +11,9 @@ pub(super) const EPOCH: &str = "orderly.epoch";
 /// The number of partitions that the streams were made with.
 pub(super) const PARTITIONS: &str = "orderly.partitions";
 
+/// There is never such a key, nor a topic that anybody hears: for trying what is allowed.
+pub(super) const PROBE: &str = "orderly.probe";
+
 /// The one field of an entry: its body. The scripts name it too.
 pub(super) const BODY: &str = "e";
 

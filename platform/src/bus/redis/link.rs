@@ -7,9 +7,14 @@
 //!
 //! Each connection knows the `run_id` of the server process at its other end. It
 //! changes with a restart and with a failover: the moments when Redis may have
-//! lost its last second.
+//! lost its last second. Where it may not be read (`INFO` forbidden or cut down), each
+//! connection counts as a server of its own: more is said again than need be.
+//!
+//! Nobody waits for ever. Each attempt to connect and each request has a time limit, and
+//! who had to wait for another caller's attempt shares its outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -18,10 +23,12 @@ use redis::{
 };
 use redis::{FromRedisValue, ServerErrorKind};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::bus::BusError;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// From the name to the greeting, TLS included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Long, since a server may be slow without being gone.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -31,6 +38,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     client: Client,
     state: Mutex<State>,
+    /// How many attempts to connect have failed.
+    failures: AtomicU64,
+    /// The server refused something for lack of memory.
+    full: AtomicBool,
 }
 
 #[derive(Default)]
@@ -41,7 +52,7 @@ struct State {
     backoff: Backoff,
     /// No attempt before this time.
     retry_at: Option<Instant>,
-    last_error: String,
+    last_error: Option<BusError>,
 }
 
 /// A connection and who is at its other end.
@@ -72,7 +83,12 @@ impl Backoff {
 
 impl Link {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, state: Mutex::default() }
+        Self { client, state: Mutex::default(), failures: AtomicU64::new(0), full: AtomicBool::new(false) }
+    }
+
+    /// Whether anything was refused for lack of memory since this was last asked.
+    pub(super) fn was_full(&self) -> bool {
+        self.full.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -84,15 +100,18 @@ impl Link {
     /// # Errors
     /// At once, if the last attempt failed a moment ago.
     pub(super) async fn live(&self) -> Result<Live, BusError> {
+        let failures = self.failures.load(Ordering::Acquire);
         // Held while connecting: the others would wait for the same anyway.
         let mut state = self.state.lock().await;
         if let Some(live) = &state.live {
             return Ok(live.clone());
         }
-        if state.retry_at.is_some_and(|at| Instant::now() < at) {
-            return Err(BusError::Unreachable(state.last_error.clone()));
+        let failed_meanwhile = self.failures.load(Ordering::Acquire) != failures;
+        let too_soon = state.retry_at.is_some_and(|at| Instant::now() < at);
+        if let Some(error) = state.last_error.as_ref().filter(|_| failed_meanwhile || too_soon) {
+            return Err(error.clone());
         }
-        match greet(&self.client).await {
+        match in_time(CONNECT_TIMEOUT, greet(&self.client)).await {
             Ok((connection, run_id)) => {
                 state.generation += 1;
                 let live = Live { connection, run_id, generation: state.generation };
@@ -101,9 +120,11 @@ impl Link {
                 Ok(live)
             }
             Err(error) => {
+                let error = translate(&error);
+                self.failures.fetch_add(1, Ordering::AcqRel);
                 state.retry_at = Some(Instant::now() + state.backoff.failed());
-                state.last_error = error.to_string();
-                Err(translate(&error))
+                state.last_error = Some(error.clone());
+                Err(error)
             }
         }
     }
@@ -127,9 +148,7 @@ impl Link {
         match pipeline.ignore_errors().query_async(&mut live.connection).await {
             Ok(results) => {
                 let results: Vec<RedisResult<Value>> = results;
-                if let Some(error) =
-                    results.iter().filter_map(|result| result.as_ref().err()).find(|e| breaks_connection(e))
-                {
+                for error in results.iter().filter_map(|result| result.as_ref().err()) {
                     self.failed(live, error).await;
                 }
                 Ok(results)
@@ -152,7 +171,8 @@ impl Link {
         live: &mut Live,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, BusError> {
-        match script.invoke_async(&mut live.connection).await {
+        // One limit for all: a script that the server has forgotten is three requests.
+        match in_time(RESPONSE_TIMEOUT, script.invoke_async(&mut live.connection)).await {
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.failed(live, &error).await),
         }
@@ -167,6 +187,9 @@ impl Link {
                 state.retry_at = None;
             }
         }
+        if error.code() == Some("OOM") {
+            self.full.store(true, Ordering::Release);
+        }
         translate(error)
     }
 }
@@ -178,12 +201,33 @@ pub(super) async fn connect(client: &Client, response: Duration) -> RedisResult<
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
+/// No longer than `limit`: late is gone.
+pub(super) async fn in_time<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = |_| RedisError::from((ErrorKind::Io, "no answer in time"));
+    tokio::time::timeout(limit, work).await.map_err(late)?
+}
+
 async fn greet(client: &Client) -> RedisResult<(MultiplexedConnection, Arc<str>)> {
     let mut connection = connect(client, RESPONSE_TIMEOUT).await?;
-    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
-    let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-    let run_id = run_id.ok_or((ErrorKind::UnexpectedReturnType, "INFO without run_id"))?;
-    Ok((connection, run_id.trim().into()))
+    let info: RedisResult<String> = redis::cmd("INFO").arg("server").query_async(&mut connection).await;
+    let run_id = match &info {
+        Ok(info) => info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::trim),
+        Err(error) if matches!(translate(error), BusError::Broken(_)) => None,
+        Err(_) => return info.map(|_| (connection, "".into())),
+    };
+    let run_id = match run_id.filter(|run_id| !run_id.trim_matches('0').is_empty()) {
+        Some(run_id) => run_id.to_owned(),
+        None => {
+            static SAID: std::sync::Once = std::sync::Once::new();
+            SAID.call_once(|| {
+                tracing::warn!(
+                    "Redis does not tell its run_id: after each lost connection everything unsettled is published again"
+                );
+            });
+            format!("connection-{}", Uuid::new_v4().simple())
+        }
+    };
+    Ok((connection, run_id.into()))
 }
 
 /// Whether the connection, or the server behind it, must be looked for anew.

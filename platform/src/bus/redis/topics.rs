@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::{PubSubSink, PubSubStream};
-use redis::{Client, ErrorKind, Msg, RedisError, RedisResult};
+use redis::{Client, Msg, RedisResult};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
 
-use super::link::{self, Backoff};
+use super::link::{self, Backoff, in_time};
 use crate::bus::BusError;
 
 /// How many announcements a slow tail may fall behind before it misses some.
@@ -37,7 +38,14 @@ pub(super) struct Topics {
 impl Topics {
     pub(super) fn new(client: Client) -> Self {
         let (requests, incoming) = mpsc::channel(64);
-        let listener = Listener { client, topics: HashMap::new(), connection: None, backoff: Backoff::default() };
+        let listener = Listener {
+            client,
+            topics: HashMap::new(),
+            connection: None,
+            backoff: Backoff::default(),
+            retry_at: Instant::now(),
+            last_error: None,
+        };
         Self { requests, task: tokio::spawn(listener.run(incoming)).abort_handle() }
     }
 
@@ -61,24 +69,24 @@ struct Listener {
     topics: HashMap<String, broadcast::Sender<Arc<str>>>,
     connection: Option<(PubSubSink, PubSubStream)>,
     backoff: Backoff,
+    /// No attempt to connect before this time: whoever asks sooner gets the last error.
+    retry_at: Instant,
+    last_error: Option<BusError>,
 }
 
-/// Never longer than [`TIMEOUT`].
 async fn timely<T>(work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let late = |_| RedisError::from((ErrorKind::Io, "no answer in time"));
-    tokio::time::timeout(TIMEOUT, work).await.map_err(late)?
+    in_time(TIMEOUT, work).await
 }
 
 impl Listener {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut retry = Box::pin(tokio::time::sleep(Duration::ZERO));
         let mut ping = tokio::time::interval(PING);
         loop {
             let connected = self.connection.is_some();
             tokio::select! {
                 request = requests.recv() => {
                     let Some((channel, answer)) = request else { return };
-                    let result = self.tail(channel).await.map_err(|error| link::translate(&error));
+                    let result = self.tail(channel).await;
                     // Whoever asked may have gone; its topic goes with the next message.
                     let _ = answer.send(result);
                 }
@@ -93,32 +101,42 @@ impl Listener {
                         self.connection = None;
                     }
                 }
-                () = &mut retry, if !connected && !self.topics.is_empty() => {
+                () = sleep_until(self.retry_at), if !connected && !self.topics.is_empty() => {
                     if let Err(error) = self.connect().await {
                         tracing::debug!(%error, "the topics are not heard at the moment");
-                        retry.as_mut().reset(tokio::time::Instant::now() + self.backoff.failed());
                     }
                 }
             }
         }
     }
 
-    /// Connects and subscribes to all topics that somebody still hears.
-    async fn connect(&mut self) -> RedisResult<()> {
+    /// Connects and subscribes to all topics that somebody still hears, or says why not,
+    /// for a moment to everybody.
+    async fn connect(&mut self) -> Result<(), BusError> {
         self.topics.retain(|_, tails| tails.receiver_count() > 0);
-        let (mut sink, stream) = timely(self.client.get_async_pubsub()).await?.split();
-        if !self.topics.is_empty() {
-            let channels: Vec<&String> = self.topics.keys().collect();
-            timely(sink.subscribe(&channels)).await?;
+        let channels: Vec<&String> = self.topics.keys().collect();
+        match timely(listen(&self.client, &channels)).await {
+            Ok(connection) => {
+                self.connection = Some(connection);
+                self.backoff.reset();
+                Ok(())
+            }
+            Err(error) => {
+                let error = link::translate(&error);
+                self.retry_at = Instant::now() + self.backoff.failed();
+                self.last_error = Some(error.clone());
+                Err(error)
+            }
         }
-        self.connection = Some((sink, stream));
-        self.backoff.reset();
-        Ok(())
     }
 
-    async fn tail(&mut self, channel: String) -> RedisResult<Receiver> {
+    async fn tail(&mut self, channel: String) -> Result<Receiver, BusError> {
         if self.connection.is_none() {
-            self.connect().await?;
+            match &self.last_error {
+                // Not one attempt for each of many callers.
+                Some(error) if Instant::now() < self.retry_at => return Err(error.clone()),
+                _ => self.connect().await?,
+            }
         }
         if let Some(tails) = self.topics.get(&channel) {
             return Ok(tails.subscribe());
@@ -127,7 +145,7 @@ impl Listener {
             && let Err(error) = timely(sink.subscribe(&channel)).await
         {
             self.connection = None;
-            return Err(error);
+            return Err(link::translate(&error));
         }
         let (tails, tail) = broadcast::channel(TAIL_CAPACITY);
         self.topics.insert(channel, tails);
@@ -149,6 +167,14 @@ impl Listener {
             }
         }
     }
+}
+
+async fn listen(client: &Client, channels: &[&String]) -> RedisResult<(PubSubSink, PubSubStream)> {
+    let (mut sink, stream) = client.get_async_pubsub().await?.split();
+    if !channels.is_empty() {
+        sink.subscribe(channels).await?;
+    }
+    Ok((sink, stream))
 }
 
 /// The next message; `None` if the connection has ended; never, if there is none.

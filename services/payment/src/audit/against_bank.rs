@@ -122,7 +122,7 @@ fn charged_once(bank: &Bank) -> Finding {
             breaches.push(format!("order {} is charged again in attempt {}", hold.order_id, hold.attempt));
         }
     }
-    Finding { rule: "the bank has charged no order more than once", checked, breaches }
+    Finding { rule: "the bank has charged no order more than once".into(), checked, breaches }
 }
 
 /// One for one and penny for penny, so the sums are equal too.
@@ -143,7 +143,7 @@ fn captures_are_charges(shop: &Shop, bank: &Bank) -> Finding {
             ));
         }
     }
-    Finding { rule: "the bank has charged what the ledger says is settled", checked, breaches }
+    Finding { rule: "the bank has charged what the ledger says is settled".into(), checked, breaches }
 }
 
 /// Whatever was authorised here is at the bank, in the same state or one further.
@@ -167,7 +167,7 @@ fn payments_are_at_bank(shop: &Shop, bank: &Bank) -> Finding {
             breaches.push(format!("{}/{}: {} here, {at_bank} at the bank", key.0, key.1, payment.state));
         }
     }
-    Finding { rule: "whatever is authorised here is at the bank, in a state that follows", checked, breaches }
+    Finding { rule: "whatever is authorised here is at the bank, in a state that follows".into(), checked, breaches }
 }
 
 /// The other way round: the bank may be ahead, but only of something that is here.
@@ -193,7 +193,7 @@ fn bank_is_known(bank: &Bank, shop: &Shop) -> Finding {
         }
     }
     Finding {
-        rule: "whatever is held or charged at the bank is a payment here",
+        rule: "whatever is held or charged at the bank is a payment here".into(),
         checked: count(bank.holds.len()),
         breaches,
     }
@@ -210,7 +210,7 @@ fn refunds_are_given_back(shop: &Shop, bank: &Bank) -> Finding {
         }
     }
     Finding {
-        rule: "the bank has given back what the ledger says is refunded",
+        rule: "the bank has given back what the ledger says is refunded".into(),
         checked: count(shop.refunds.len()),
         breaches,
     }
@@ -232,7 +232,11 @@ fn refunds_at_bank_are_known(bank: &Bank, shop: &Shop) -> Finding {
             ));
         }
     }
-    Finding { rule: "whatever the bank has given back is a refund here", checked: count(bank.refunds.len()), breaches }
+    Finding {
+        rule: "whatever the bank has given back is a refund here".into(),
+        checked: count(bank.refunds.len()),
+        breaches,
+    }
 }
 
 /// Inside the bank: what it says it gave back of a charge is the sum of the refunds
@@ -255,7 +259,7 @@ fn bank_adds_up(bank: &Bank) -> Finding {
     }
     breaches.extend(asked.iter().map(|(key, amount)| format!("{amount} given back of nothing: {key:?}")));
     Finding {
-        rule: "the bank's refunds add up, and to no more than it charged",
+        rule: "the bank's refunds add up, and to no more than it charged".into(),
         checked: count(bank.holds.len()),
         breaches,
     }

@@ -123,7 +123,7 @@ async fn payments_are_posted(tx: &mut Tx) -> Result<Finding, StoreError> {
             )
         })
         .collect();
-    Ok(Finding { rule: "the ledger's balances of a payment are those of its state", checked, breaches })
+    Ok(Finding { rule: "the ledger's balances of a payment are those of its state".into(), checked, breaches })
 }
 
 async fn refunds_are_posted(tx: &mut Tx) -> Result<Finding, StoreError> {
@@ -208,7 +208,7 @@ async fn refunds_within_captures(tx: &mut Tx) -> Result<Finding, StoreError> {
         .iter()
         .map(|breach| format!("{}: {} given back of {} captured", breach.what, breach.amount, breach.should))
         .collect();
-    Ok(Finding { rule: "no payment gives back more than it captured", checked, breaches })
+    Ok(Finding { rule: "no payment gives back more than it captured".into(), checked, breaches })
 }
 
 async fn count(tx: &mut Tx, sql: &'static str) -> Result<i64, StoreError> {
@@ -221,5 +221,5 @@ fn finding(rule: &'static str, checked: i64, breaches: &[Breach]) -> Finding {
         .iter()
         .map(|breach| format!("{}: {}, should be {}", breach.what, breach.amount, breach.should))
         .collect();
-    Finding { rule, checked, breaches }
+    Finding { rule: rule.into(), checked, breaches }
 }

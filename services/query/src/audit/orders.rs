@@ -62,7 +62,7 @@ pub(super) async fn orders_are_their_folds(tx: &mut Tx) -> Result<Finding, Store
         )
         .await?;
     breaches.extend(strangers.into_iter().map(|stranger| format!("{}: has a row, but no events", stranger.id)));
-    Ok(Finding { rule: "an order's read model = the fold of its events", checked, breaches })
+    Ok(Finding { rule: "an order's read model = the fold of its events".into(), checked, breaches })
 }
 
 /// The next orders that the log tells of, by id.

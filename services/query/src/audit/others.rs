@@ -77,7 +77,11 @@ pub(super) async fn products_are_their_folds(tx: &mut Tx) -> Result<Finding, Sto
         }
     }
     breaches.extend(superfluous(tx, Model::Products, found).await?);
-    Ok(Finding { rule: "a product's read model = the fold of its events", checked: number(folds.len()), breaches })
+    Ok(Finding {
+        rule: "a product's read model = the fold of its events".into(),
+        checked: number(folds.len()),
+        breaches,
+    })
 }
 
 fn product_differs(sku: &str, product: &Product, row: &ProductRow) -> Option<String> {
@@ -145,7 +149,7 @@ pub(super) async fn notifications_are_their_folds(tx: &mut Tx) -> Result<Finding
     if count(&marked) > number(mailed) {
         breaches.push(format!("{} messages are marked as mailed, {mailed} were", count(&marked)));
     }
-    Ok(Finding { rule: "a message's read model = the fold of its events", checked: number(told), breaches })
+    Ok(Finding { rule: "a message's read model = the fold of its events".into(), checked: number(told), breaches })
 }
 
 fn notification_differs(id: &str, telling: &Telling, row: &NotificationRow) -> Option<String> {
@@ -190,7 +194,7 @@ pub(super) async fn sales_are_their_folds(tx: &mut Tx) -> Result<Finding, StoreE
         .await?;
     let checked = number(overlay.sales.len());
     let breaches = windows_differ(overlay.sales, rows);
-    Ok(Finding { rule: "the sales by minute = the fold of the event log", checked, breaches })
+    Ok(Finding { rule: "the sales by minute = the fold of the event log".into(), checked, breaches })
 }
 
 fn windows_differ(mut folds: BTreeMap<Key, Window>, rows: Vec<WindowRow>) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! What the auditor finds, and that it finds nothing where nothing is wrong.
 
+use std::borrow::Cow;
+
 use contracts::order::{OrderAwaitingPayment, OrderConfirmed};
 use platform::store::Db;
 
@@ -25,7 +27,10 @@ pub(super) async fn breaches(db: &Db) -> Vec<(&'static str, Vec<String>)> {
     findings
         .into_iter()
         .filter(|finding| !finding.breaches.is_empty())
-        .map(|finding| (finding.rule.split(" = ").next().unwrap_or_default(), finding.breaches))
+        .map(|finding| match finding.rule {
+            Cow::Borrowed(rule) => (rule.split(" = ").next().unwrap_or_default(), finding.breaches),
+            Cow::Owned(rule) => panic!("a rule is a text of the program: {rule}"),
+        })
         .collect()
 }
 
