@@ -87,16 +87,16 @@ pub async fn audit(stores: &Stores, clock: &Clock) -> Result<Vec<Finding>, Store
 
 /// The rules inside each store.
 async fn inside(stores: &Stores, clock: &Clock) -> Result<Vec<Finding>, StoreError> {
-    let mut tx = stores.inventory.snapshot().await?;
+    let mut tx = stores.inventory.unhurried_snapshot().await?;
     let mut findings = inventory::audit::audit(&mut tx).await?;
     tx.rollback().await?;
-    let mut tx = stores.payment.snapshot().await?;
+    let mut tx = stores.payment.unhurried_snapshot().await?;
     findings.extend(payment::audit::audit(&mut tx).await?);
     tx.rollback().await?;
-    let mut tx = stores.order.snapshot().await?;
+    let mut tx = stores.order.unhurried_snapshot().await?;
     findings.extend(order::audit::audit(&mut tx, clock.now()).await?);
     tx.rollback().await?;
-    let mut tx = stores.query.snapshot().await?;
+    let mut tx = stores.query.unhurried_snapshot().await?;
     findings.extend(query::audit::audit(&mut tx).await?);
     tx.rollback().await?;
     Ok(findings)

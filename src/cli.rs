@@ -7,11 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-// Here until the crate's root names it.
-#[path = "config.rs"]
-mod config;
-
-use crate::{audit, dead_letters, events, health, import, ops, read_model, serve, up};
+use crate::{audit, config, dead_letters, events, health, import, ops, read_model, serve, up};
 
 /// An event-driven shop in one binary: order, payment, inventory and notification services that talk through messages
 #[derive(Debug, Parser)]

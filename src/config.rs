@@ -12,22 +12,14 @@
 //!
 //! An empty environment variable counts as not set: compose files pass `${NAME:-}`.
 
-#[path = "config/file.rs"]
 mod file;
-#[path = "config/hide.rs"]
 mod hide;
-#[path = "config/nearest.rs"]
 mod nearest;
-#[path = "config/print.rs"]
 mod print;
-#[path = "config/setting.rs"]
 mod setting;
-#[path = "config/target.rs"]
 mod target;
 #[cfg(test)]
-#[path = "config/tests.rs"]
 mod tests;
-#[path = "config/tree.rs"]
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

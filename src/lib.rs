@@ -7,6 +7,7 @@
 mod audit;
 mod auditor;
 pub mod cli;
+mod config;
 mod data_dir;
 mod dead_letters;
 mod demo;

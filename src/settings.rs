@@ -2,13 +2,14 @@
 //!
 //! Flag, environment variable, file, default, in this order: see [`crate::config`].
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use notification::Mailer;
-use platform::bus::redis::RedisBus;
-use platform::store::Db;
+use platform::bus::redis::{RedisBus, RedisOptions};
+use platform::store::{Db, StoreOptions};
 
 use crate::parts::Options;
 
@@ -60,6 +61,9 @@ pub(crate) struct Broker {
     /// Redis or Valkey, as redis://user:password@host:6379/0; rediss:// for TLS
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,
+    /// The certificate authority of a rediss:// server, as a PEM file; by default those of this machine
+    #[arg(long, value_name = "FILE")]
+    redis_ca: Option<PathBuf>,
     /// Into how many partitions each stream is cut on Redis; fixed by the first start
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     partitions: u32,
@@ -81,13 +85,14 @@ impl Broker {
     /// # Errors
     /// None is named, its URL makes no sense, or it cannot be reached.
     pub(crate) async fn connect(&self) -> anyhow::Result<Arc<RedisBus>> {
-        let url = self.redis_url.as_deref().context("--redis-url (REDIS_URL) is missing: where the broker is")?;
-        RedisBus::connect(url).await.context("the broker; is --redis-url right?")
+        let url = self.redis_url.clone().context("--redis-url (REDIS_URL) is missing: where the broker is")?;
+        let options = RedisOptions { url, ca: self.redis_ca.clone() };
+        RedisBus::connect_with(options).await.context("the broker; is --redis-url right?")
     }
 }
 
 /// Which database each service has
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Databases")]
 pub(crate) struct Databases {
     /// Postgres, as postgres://user:password@host/database; {service} stands for the service's name
@@ -114,7 +119,13 @@ pub(crate) struct Databases {
     /// The gateway's
     #[arg(long, value_name = "URL", hide_env_values = true)]
     gateway_database_url: Option<String>,
+    /// Most connections to each database; those of all processes must fit under the server's max_connections
+    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    database_connections: u32,
 }
+
+/// How long a start waits for a database that is not there yet.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Stands in a database URL for the name of the service.
 const PLACEHOLDER: &str = "{service}";
@@ -174,7 +185,9 @@ impl Databases {
     /// As [`url`](Self::url), or it cannot be reached.
     pub(crate) async fn open(&self, service: &str, needed: &[&str]) -> anyhow::Result<Db> {
         let url = self.url(service, needed)?;
-        Db::open(&url).await.with_context(|| format!("the database of {service} cannot be opened"))
+        let options = StoreOptions { connections: self.database_connections, ..StoreOptions::default() };
+        let opened = Db::open_patiently(&url, options, PATIENCE).await;
+        opened.with_context(|| format!("the database of {service} cannot be opened"))
     }
 }
 
@@ -190,7 +203,13 @@ mod tests {
         Databases {
             database_url: url.map(str::to_owned),
             bank_database_url: bank.map(str::to_owned),
-            ..Databases::default()
+            order_database_url: None,
+            payment_database_url: None,
+            inventory_database_url: None,
+            notification_database_url: None,
+            query_database_url: None,
+            gateway_database_url: None,
+            database_connections: 8,
         }
     }
 

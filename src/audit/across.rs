@@ -57,19 +57,19 @@ pub(super) async fn rules(stores: &Stores) -> Result<Vec<Finding>, StoreError> {
 }
 
 async fn look(stores: &Stores) -> Result<Seen, StoreError> {
-    let mut tx = stores.query.snapshot().await?;
+    let mut tx = stores.query.unhurried_snapshot().await?;
     let read_model = query::audit::orders(&mut tx).await?;
     tx.rollback().await?;
-    let mut tx = stores.inventory.snapshot().await?;
+    let mut tx = stores.inventory.unhurried_snapshot().await?;
     let sold = inventory::audit::sold_orders(&mut tx).await?;
     let came_back = inventory::audit::returned_orders(&mut tx).await?;
     let reserved = inventory::audit::open_reservations(&mut tx).await?;
     tx.rollback().await?;
     let money = money(stores).await?;
-    let mut tx = stores.order.snapshot().await?;
+    let mut tx = stores.order.unhurried_snapshot().await?;
     let standings = order::audit::standings(&mut tx).await?;
     tx.rollback().await?;
-    let mut tx = stores.inventory.snapshot().await?;
+    let mut tx = stores.inventory.unhurried_snapshot().await?;
     let sold_after = inventory::audit::sold_orders(&mut tx).await?.into_iter().collect();
     tx.rollback().await?;
     let orders = standings.into_iter().map(|standing| (standing.id.clone(), standing)).collect();
@@ -86,7 +86,7 @@ async fn look(stores: &Stores) -> Result<Seen, StoreError> {
 }
 
 async fn money(stores: &Stores) -> Result<Money, StoreError> {
-    let mut tx = stores.payment.snapshot().await?;
+    let mut tx = stores.payment.unhurried_snapshot().await?;
     let captured = payment::audit::captured_orders(&mut tx).await?.into_iter().collect();
     let held = payment::audit::open_authorisations(&mut tx).await?;
     let refunded = payment::audit::refunded_orders(&mut tx).await?.into_iter().collect();

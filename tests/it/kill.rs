@@ -102,7 +102,7 @@ async fn buy_until_killed(shop: &mut Shop, book: &Book, random: &mut StdRng, rou
 }
 
 async fn end(client: &Client, book: &Book) {
-    let ada = Customer::log_in(&[client.clone()], 1).await.expect("logs in");
+    let ada = Customer::log_in(std::slice::from_ref(client), 1).await.expect("logs in");
     customers::come_to_an_end(&ada, book).await;
 }
 

@@ -61,7 +61,7 @@ fn ops(gateway: &Node) -> OpsClient<Connection> {
 
 /// The partitions of a service by their holders; holders whose lease has lapsed are left out.
 async fn holders(ops: &mut OpsClient<Connection>, service: &str) -> Result<Vec<usize>> {
-    let asked = ListRequest { service: service.to_owned(), first: 100, ..ListRequest::default() };
+    let asked = ListRequest { service: service.to_owned(), first: 100 };
     let leases = ops.list_leases(operator().request(asked)?).await?.into_inner().leases;
     let now = platform::clock::Clock::system().now();
     let held: Vec<&str> = leases

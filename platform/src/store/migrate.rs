@@ -53,6 +53,8 @@ impl Db {
     pub async fn migrate(&self, own: &[Migration]) -> Result<(), StoreError> {
         let postgres = matches!(self.engine, Engine::Postgres(_));
         let mut tx = self.begin().await?;
+        // A new column on a large table takes its time, and so does another replica that migrates.
+        tx.take_time().await?;
         if postgres {
             // One migrator at a time; released with the transaction.
             tx.batch("SELECT pg_advisory_xact_lock(7234981)".into()).await?;

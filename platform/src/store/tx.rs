@@ -111,21 +111,27 @@ impl Tx {
         }
     }
 
-    /// Runs statements without arguments, separated by `;`. For migrations: on Postgres
-    /// the transaction is unhurried from here on, since a new column on a large table
-    /// takes its time, and so does another replica that migrates.
+    /// From here on a statement of this transaction may take ten minutes, and so may
+    /// the wait for another's lock: for what goes over whole tables.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn take_time(&mut self) -> Result<(), StoreError> {
+        let Inner::Postgres(session) = &mut self.inner else { return Ok(()) };
+        self.bound = UNHURRIED;
+        let ms = UNHURRIED.as_millis();
+        let unhurried = format!("SET LOCAL statement_timeout TO {ms}; SET LOCAL lock_timeout TO {ms}");
+        session.batch(unhurried.into(), self.bound).await
+    }
+
+    /// Runs statements without arguments, separated by `;`.
     pub(super) async fn batch(&mut self, sql: String) -> Result<(), StoreError> {
         match &mut self.inner {
             Inner::Sqlite(tx) => {
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
                 Ok(())
             }
-            Inner::Postgres(session) => {
-                self.bound = UNHURRIED;
-                let ms = UNHURRIED.as_millis();
-                let unhurried = format!("SET LOCAL statement_timeout TO {ms}; SET LOCAL lock_timeout TO {ms}; {sql}");
-                session.batch(unhurried.into(), self.bound).await
-            }
+            Inner::Postgres(session) => session.batch(sql.into(), self.bound).await,
         }
     }
 

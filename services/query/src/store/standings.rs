@@ -136,6 +136,7 @@ const fn columns(model: Model) -> (&'static [&'static str], &'static [&'static s
 /// Two look-ups by key for every row; as `EXCEPT`, which sorts both sets whole, it
 /// took four times as long.
 async fn compare(tx: &mut Tx, model: Model) -> Result<(), StoreError> {
+    tx.take_time().await?;
     let (table, (key, others)) = (model.as_str(), columns(model));
     let (live, building) = (generation(Scope::Live, model), generation(Scope::Building(model), model));
     let same_key: Vec<_> = key.iter().map(|column| format!("n.{column} = o.{column}")).collect();
