@@ -14,12 +14,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package orderly && cp target/release/orderly /usr/local/bin/orderly
 
 FROM debian:bookworm-slim
-# For TLS to servers elsewhere; nothing else is needed at run time.
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin orderly \
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin orderly \
     && install --directory --owner orderly --mode 0700 /data
+# For TLS to servers elsewhere; nothing else is needed at run time.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /usr/local/bin/orderly /usr/local/bin/orderly
 USER orderly
 ENV ORDERLY_LISTEN=0.0.0.0:8080 ORDERLY_GRPC_LISTEN=0.0.0.0:8081 ORDERLY_DATA_DIR=/data
