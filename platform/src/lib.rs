@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod error;
 pub mod message;
+pub mod money;
 pub mod text;
 pub mod topology;
 

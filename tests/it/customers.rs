@@ -157,15 +157,14 @@ impl Customer {
 
     /// Places an order; `None` if there was no answer.
     async fn ask(&self, key: &str, asked: &Asked) -> Option<String> {
-        let order = self.told(|door| async move { door.place_order(&asked.lines, asked.card, Some(key)).await }).await;
-        order.ok()?["id"].as_str().map(str::to_owned)
+        self.told(|door| async move { door.take_order(&asked.lines, asked.card, Some(key)).await }).await.ok()
     }
 
     /// Calls an order off: whether that was accepted; `None` if there was no answer.
     async fn call_off(&self, key: &str, id: &str) -> Option<bool> {
         let key = &format!("{key}-off");
-        match self.told(|door| async move { door.cancel_order(id, Some(key)).await }).await {
-            Ok(_) => Some(true),
+        match self.told(|door| async move { door.call_off(id, key).await }).await {
+            Ok(()) => Some(true),
             Err(error) if error.has_code("CONFLICT") => Some(false),
             Err(_) => None,
         }

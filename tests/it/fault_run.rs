@@ -32,7 +32,7 @@ use crate::topologies;
 /// Of inventory, order, payment, notification, query, auditor, gateway.
 const REPLICAS: [usize; 7] = [2, 2, 2, 2, 2, 1, 2];
 const FAULTS: usize = 100;
-const BUYERS: u64 = 5;
+const BUYERS: u64 = 8;
 const TIMES: [&str; 8] =
     ["--payment-window", "20s", "--ship-after", "1s", "--deliver-after", "1s", "--audit-every", "5s"];
 
@@ -60,13 +60,15 @@ enum Fault {
 }
 
 impl Fault {
-    const fn kind(self) -> &'static str {
+    /// For the summary: what happened to what.
+    fn kind(self, names: &[String]) -> String {
+        let role = |node: usize| names[node].split('-').next().unwrap_or_default();
         match self {
-            Self::Kill(..) => "kill -9 of a process",
-            Self::Pause(_) => "SIGSTOP for 5 s",
-            Self::KillRedis(_) => "kill -9 of Redis",
-            Self::Flush => "FLUSHALL",
-            Self::KillPostgres => "kill -9 of Postgres",
+            Self::Kill(node, _) => format!("kill -9 {}", role(node)),
+            Self::Pause(node) => format!("SIGSTOP {}", role(node)),
+            Self::KillRedis(_) => "kill -9 Redis".to_owned(),
+            Self::Flush => "FLUSHALL".to_owned(),
+            Self::KillPostgres => "kill -9 Postgres".to_owned(),
         }
     }
 }
@@ -181,7 +183,7 @@ async fn run() {
         postgres: Arc::new(Mutex::new(postgres)),
         open: JoinSet::new(),
     };
-    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counted: BTreeMap<String, usize> = BTreeMap::new();
     for (number, step) in steps.into_iter().enumerate() {
         // Not a wait for anything: the moment of the fault.
         sleep(Duration::from_millis(step.after)).await;
@@ -191,7 +193,7 @@ async fn run() {
         };
         println!("{:>7.1} s  fault {:>3}: {:?} {whom}", begun.elapsed().as_secs_f32(), number + 1, step.fault);
         world.suffer(step.fault).await;
-        *counted.entry(step.fault.kind()).or_default() += 1;
+        *counted.entry(step.fault.kind(&names)).or_default() += 1;
     }
     world.open.join_all().await;
     let took = begun.elapsed();

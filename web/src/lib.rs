@@ -23,7 +23,6 @@ mod form;
 mod layout;
 mod live;
 mod mistakes;
-mod money;
 mod order_view;
 mod pages;
 mod session;

@@ -13,10 +13,11 @@ mod words;
 
 use chrono::{DateTime, Utc};
 use gateway::api::{Address, Money, Order, OrderLine, OrderStatus, OrderWithTimeline, TimelineEntry};
+use platform::money;
 
 use crate::cards::{TEST_CARDS, TestCard};
 use crate::tile::Tile;
-use crate::{money, url, when};
+use crate::{url, when};
 
 pub(crate) use actions::Actions;
 pub(crate) use countdown::Countdown;

@@ -245,7 +245,7 @@ pub(crate) fn order_refunded(order: &Order, amount: i64) -> Message {
 
 impl Order {
     fn money(&self, minor: i64) -> String {
-        money(minor, &self.currency)
+        platform::money::format(minor, &self.currency)
     }
 
     fn deadline(&self) -> String {
@@ -257,34 +257,6 @@ impl Order {
 fn clause(reason: &str) -> &str {
     let reason = reason.trim().trim_end_matches(['.', '!']);
     if reason.is_empty() { "we were not told why" } else { reason }
-}
-
-/// `£12.50`, `12.50 CHF`, `¥1,250`: minor units as people write them.
-fn money(minor: i64, currency: &str) -> String {
-    let (symbol, digits) = match currency {
-        "GBP" => ("£", 2),
-        "EUR" => ("€", 2),
-        "USD" => ("$", 2),
-        "JPY" => ("¥", 0),
-        _ => ("", 2),
-    };
-    let unit = 10_u64.pow(digits);
-    let (whole, rest) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
-    let sign = if minor < 0 { "-" } else { "" };
-    let number = if digits == 0 { grouped(whole) } else { format!("{}.{rest:02}", grouped(whole)) };
-    if symbol.is_empty() { format!("{sign}{number} {currency}") } else { format!("{sign}{symbol}{number}") }
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// `14:32 UTC on 3 December 2026`.

@@ -25,7 +25,6 @@ pub mod timeline;
 
 mod consumer;
 mod history;
-mod money;
 mod overlay;
 mod store;
 mod view;

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use contracts::common::{Card, LineRequest};
+use contracts::common::{Card, LineRequest, Money};
 use contracts::inventory::StockShort;
 use contracts::notification::{CustomerMailed, CustomerNotified};
 use contracts::order::{
@@ -24,7 +24,11 @@ use contracts::query::TimelineEntry;
 use platform::message::{Envelope, Malformed};
 
 use crate::kind::Kind;
-use crate::money::format as money;
+
+fn money(money: Option<Money>) -> String {
+    let Money { amount, currency } = money.unwrap_or_default();
+    platform::money::format(amount, &currency)
+}
 
 /// What earlier events have said and later ones only refer to.
 #[derive(Default)]

@@ -134,18 +134,34 @@ impl Client {
         card: Option<&str>,
         key: Option<&str>,
     ) -> Result<Value, GraphqlError> {
-        let lines: Vec<Value> =
-            lines.iter().map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity })).collect();
-        let mut input = json!({ "lines": lines });
-        // What is not given is left out: null would be a value.
-        for (name, value) in [("card", card), ("idempotencyKey", key)] {
-            if let Some(value) = value {
-                input[name] = value.into();
-            }
-        }
+        let input = place_order_input(lines, card, key);
         let document =
             format!("mutation($input: PlaceOrderInput!) {{ order: placeOrder(input: $input) {{ {ORDER} }} }}");
         Ok(self.query(&document, json!({ "input": input })).await?["order"].take())
+    }
+
+    /// As [`Self::place_order`], asking for nothing that another service knows: answers the id.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub(crate) async fn take_order(
+        &self,
+        lines: &[(&str, i64)],
+        card: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<String, GraphqlError> {
+        let document = "mutation($input: PlaceOrderInput!) { order: placeOrder(input: $input) { id } }";
+        let data = self.query(document, json!({ "input": place_order_input(lines, card, key) })).await?;
+        Ok(data["order"]["id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// `cancelOrder`, asking for nothing that another service knows.
+    ///
+    /// # Errors
+    /// As [`Self::cancel_order`].
+    pub(crate) async fn call_off(&self, id: &str, key: &str) -> Result<(), GraphqlError> {
+        let document = "mutation($id: ID!, $key: String) { cancelOrder(orderId: $id, idempotencyKey: $key) { id } }";
+        self.query(document, json!({ "id": id, "key": key })).await.map(drop)
     }
 
     /// `cancelOrder`, answering the order.
@@ -223,6 +239,18 @@ impl Client {
         .await;
         found.map_err(|error| error.context(format!("order {id} should be {wanted:?}, last seen: {last}")))
     }
+}
+
+/// What is not given is left out: null would be a value.
+fn place_order_input(lines: &[(&str, i64)], card: Option<&str>, key: Option<&str>) -> Value {
+    let lines: Vec<Value> = lines.iter().map(|(sku, quantity)| json!({ "sku": sku, "quantity": quantity })).collect();
+    let mut input = json!({ "lines": lines });
+    for (name, value) in [("card", card), ("idempotencyKey", key)] {
+        if let Some(value) = value {
+            input[name] = value.into();
+        }
+    }
+    input
 }
 
 fn read_answer(status: u16, body: String) -> Result<Value, GraphqlError> {

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use platform::audit::{Finding, Report};
+use platform::money;
 
 use super::for_operators;
 use crate::Shop;
@@ -14,7 +15,7 @@ use crate::error::PageError;
 use crate::form::Query;
 use crate::layout::{Shell, page};
 use crate::session::Visitor;
-use crate::{money, when};
+use crate::when;
 
 /// Breaches of one rule that are told one by one; `orderly audit` has them all.
 const TOLD: usize = 20;

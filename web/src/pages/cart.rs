@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use gateway::ApiError;
 use gateway::api::Product;
+use platform::money;
 
 use super::catalogue::{ProductView, Stock, refused};
 use crate::Shop;
@@ -15,7 +16,7 @@ use crate::form::{Form, Query};
 use crate::layout::{Shell, page};
 use crate::mistakes::Mistakes;
 use crate::session::{Visitor, with_cart};
-use crate::{money, url};
+use crate::url;
 
 /// A cart with what the catalogue says about it now.
 #[derive(Debug, Clone)]

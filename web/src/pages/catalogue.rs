@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use gateway::api::Product;
+use platform::money;
 
 use super::next_page;
 use crate::Shop;
@@ -15,7 +16,7 @@ use crate::layout::{Shell, page};
 use crate::mistakes::Mistakes;
 use crate::session::Visitor;
 use crate::tile::Tile;
-use crate::{money, url};
+use crate::url;
 
 const PAGE: i32 = 24;
 /// Fewer than this are told by number.

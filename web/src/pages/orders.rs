@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use gateway::api::{Order, OrderStatus};
+use platform::money;
 
 use super::{customer, log_in_first, next_page};
 use crate::Shop;
@@ -13,7 +14,7 @@ use crate::form::Query;
 use crate::layout::{Shell, page};
 use crate::order_view::{Badge, badge, number, path};
 use crate::session::Visitor;
-use crate::{money, when};
+use crate::when;
 
 const PAGE: i32 = 20;
 

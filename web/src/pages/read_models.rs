@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use gateway::api::ReadModel;
+use platform::money;
 
 use super::for_operators;
 use crate::Shop;
@@ -12,7 +13,7 @@ use crate::error::PageError;
 use crate::form::Query;
 use crate::layout::{Shell, page};
 use crate::session::Visitor;
-use crate::{money, when};
+use crate::when;
 
 struct ModelView {
     name: String,

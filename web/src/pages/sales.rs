@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use gateway::api::SalesMinute;
+use platform::money;
 
 use super::for_operators;
 use crate::Shop;
@@ -16,7 +17,7 @@ use crate::fields::whole_number;
 use crate::form::Query;
 use crate::layout::{Shell, page};
 use crate::session::Visitor;
-use crate::{money, when};
+use crate::when;
 
 /// Windows on a page.
 const PAGE: usize = 60;

@@ -97,16 +97,3 @@ fn a_shipped_order_tells_when_it_arrives_if_that_is_known() {
     assert!(order_shipped(&order(), Some(1_796_308_320_000)).body.ends_with("arrive at 14:32 UTC on 3 December 2026."));
     assert_eq!(order_shipped(&order(), None).body, "We have handed 2 × White mug to the carrier.");
 }
-
-#[test]
-fn money_is_written_as_people_write_it() {
-    for (minor, currency, text) in [
-        (5, "GBP", "£0.05"),
-        (123_456_789, "EUR", "€1,234,567.89"),
-        (-250, "USD", "-$2.50"),
-        (1_250, "JPY", "¥1,250"),
-        (1_250, "CHF", "12.50 CHF"),
-    ] {
-        assert_eq!(money(minor, currency), text);
-    }
-}

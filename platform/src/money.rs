@@ -1,7 +1,9 @@
-//! Numbers for people: money, from minor units by ISO 4217, and plain counts.
+//! Numbers for people: money, from minor units by ISO 4217, and plain counts. The same on a page, in a
+//! timeline and in a mail.
 
-/// How an amount reads: 1250 GBP is "£12.50", 1250 JPY "¥1,250", 1250 CHF "CHF 12.50".
-pub(crate) fn format(minor_units: i64, currency: &str) -> String {
+/// How an amount reads: 1250 GBP is "£12.50", 1250 JPY "¥1,250", 1250 CHF "CHF 12.50" with a
+/// space that does not break.
+pub fn format(minor_units: i64, currency: &str) -> String {
     let digits = minor_digits(currency);
     let unit = 10_u64.pow(digits);
     let amount = minor_units.unsigned_abs();
@@ -20,8 +22,8 @@ pub(crate) fn format(minor_units: i64, currency: &str) -> String {
 /// How many decimals the currency has; two, but for the exceptions of ISO 4217.
 fn minor_digits(currency: &str) -> u32 {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         _ => 2,
     }
@@ -38,7 +40,7 @@ fn symbol(currency: &str) -> Option<&'static str> {
 }
 
 /// A count for people: 1234567 is "1,234,567".
-pub(crate) fn count(number: i64) -> String {
+pub fn count(number: i64) -> String {
     let sign = if number < 0 { "−" } else { "" };
     format!("{sign}{}", grouped(number.unsigned_abs()))
 }
