@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::print::{self, Table};
-use crate::remote::{Line, Remote};
+use crate::remote::{Line, Remote, told_of};
 use choose::{Found, Named};
 
 /// Most messages of a service that are looked at in one go.
@@ -126,14 +126,13 @@ async fn list(args: List) -> anyhow::Result<ExitCode> {
     let mut table =
         Table::new(&["SERVICE", "STATE", "SUBJECT", "NO.", "TYPE", "TRIES", "PARKED AT (UTC)", "LAST ERROR"]);
     let (mut shown, mut more) = (0, 0);
-    for service in line.services(args.service.as_deref()).await? {
-        let asked = ListParkedRequest {
-            service: service.clone(),
-            dead_only: !args.parked,
-            first: args.first,
-            ..ListParkedRequest::default()
-        };
-        let reply = line.ops().list_parked(asked).await.map_err(|status| line.explain(&status))?.into_inner();
+    let services = line.services(args.service.as_deref()).await?;
+    let ask = async |service| {
+        let asked = ListParkedRequest { service, dead_only: !args.parked, first: args.first, ..Default::default() };
+        line.ops().list_parked(asked).await
+    };
+    let (replies, away) = line.each(services, ask).await?;
+    for (service, reply) in replies {
         more += reply.total - i64::try_from(reply.messages.len())?;
         for message in reply.messages {
             shown += 1;
@@ -154,9 +153,11 @@ async fn list(args: List) -> anyhow::Result<ExitCode> {
         }
     }
     if args.json {
-        return Ok(ExitCode::SUCCESS);
+        return told_of(&away);
     }
     match shown {
+        // Who is away may have some.
+        0 if !away.is_empty() => {}
         0 if args.parked => print::line("nothing is parked")?,
         0 => print::line("no dead letters")?,
         _ => table.print()?,
@@ -164,7 +165,7 @@ async fn list(args: List) -> anyhow::Result<ExitCode> {
     if more > 0 {
         print::line(&format!("… and {more} more; --first N shows more of them"))?;
     }
-    Ok(ExitCode::SUCCESS)
+    told_of(&away)
 }
 
 async fn show(args: Show) -> anyhow::Result<ExitCode> {

@@ -8,7 +8,7 @@ use contracts::ops::{Fault, FaultKind, InspectRequest, Inspection, ListRequest, 
 use serde_json::json;
 
 use crate::print::{self, Table};
-use crate::remote::{Line, Remote};
+use crate::remote::{Line, Remote, told_of};
 
 /// Look inside a running shop, or make a part of it fail
 #[derive(Debug, Clone, Subcommand)]
@@ -91,19 +91,20 @@ async fn inspect(args: Inspect) -> anyhow::Result<ExitCode> {
         "LAG",
         "PENDING",
     ]);
-    for service in line.services(args.service.as_deref()).await? {
-        let inspection = line.ops().inspect(InspectRequest { service }).await;
-        let inspection = inspection.map_err(|status| line.explain(&status))?.into_inner();
+    let services = line.services(args.service.as_deref()).await?;
+    let ask = async |service| line.ops().inspect(InspectRequest { service }).await;
+    let (inspections, away) = line.each(services, ask).await?;
+    for (_, inspection) in &inspections {
         if args.json {
-            print::json(&as_json(&inspection))?;
+            print::json(&as_json(inspection))?;
         } else {
-            table.row(as_row(&inspection));
+            table.row(as_row(inspection));
         }
     }
-    if !args.json {
+    if !args.json && !inspections.is_empty() {
         table.print()?;
     }
-    Ok(ExitCode::SUCCESS)
+    told_of(&away)
 }
 
 fn as_row(seen: &Inspection) -> [String; 11] {

@@ -125,9 +125,9 @@ pub(crate) async fn order(
 ) -> anyhow::Result<Connection> {
     let options = &ground.options;
     let terms = order::Terms {
-        payment_window: millis("the payment window", options.payment_window)?,
-        ship_after: millis("the time until shipping", options.ship_after)?,
-        deliver_after: millis("the time until delivery", options.deliver_after)?,
+        payment_window: millis("payment-window", options.payment_window)?,
+        ship_after: millis("ship-after", options.ship_after)?,
+        deliver_after: millis("deliver-after", options.deliver_after)?,
     };
     let orders = order::Orders::new(inventory, terms);
     let running = runtime::start(Arc::new(orders), ground.around(db)).await.context("order")?;
@@ -150,7 +150,7 @@ pub(crate) async fn payment(ground: &Ground, parts: &mut Parts, db: &Db, bank: &
 pub(crate) async fn notification(ground: &Ground, parts: &mut Parts, db: &Db) -> anyhow::Result<Connection> {
     let options = &ground.options;
     let settings = notification::Settings {
-        reminder_before: millis("the time from reminder to deadline", options.remind_before)?,
+        reminder_before: millis("remind-before", options.remind_before)?,
         mailer: options.mailer.clone(),
     };
     // Nobody waits for a mail, and a mail server may be away for hours.
@@ -239,9 +239,10 @@ impl<S: Service> Part for Running<S> {
     }
 }
 
-fn millis(what: &str, time: Duration) -> anyhow::Result<Millis> {
+/// A time that can be reckoned with, of the setting of this name.
+fn millis(setting: &str, time: Duration) -> anyhow::Result<Millis> {
     i64::try_from(time.as_millis())
         .ok()
         .filter(|millis| *millis < LONGEST)
-        .with_context(|| format!("{what} is too long"))
+        .with_context(|| format!("--{setting}: {} is too long; a hundred years are", humantime::format_duration(time)))
 }

@@ -2,6 +2,7 @@
 //! for what can go wrong between here and there.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -14,7 +15,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::grpc::token;
 
@@ -111,6 +112,28 @@ impl Line {
         }
     }
 
+    /// Asks each of the services. Who does not answer is left out, and told of in the
+    /// returned lines: when a part of the shop is away, the others are what one wants to
+    /// look at.
+    ///
+    /// # Errors
+    /// The shop is gone, or one of them refuses.
+    pub(crate) async fn each<T>(
+        &self,
+        services: Vec<String>,
+        ask: impl AsyncFn(String) -> Result<Response<T>, Status>,
+    ) -> anyhow::Result<(Vec<(String, T)>, Vec<String>)> {
+        let (mut answers, mut away) = (Vec::new(), Vec::new());
+        for service in services {
+            match ask(service.clone()).await {
+                Ok(answer) => answers.push((service, answer.into_inner())),
+                Err(status) if is_of_a_part(&status) => away.push(status.message().to_owned()),
+                Err(status) => return Err(self.explain(&status)),
+            }
+        }
+        Ok((answers, away))
+    }
+
     /// A refusal in words that say what to do.
     pub(crate) fn explain(&self, status: &Status) -> anyhow::Error {
         let to = &self.to;
@@ -131,6 +154,21 @@ impl Line {
             _ => anyhow!("the shop refuses: {}", status.message()),
         }
     }
+}
+
+/// Whether a part of the shop is away, and the rest answers: without a source, the
+/// words are the shop's own.
+fn is_of_a_part(status: &Status) -> bool {
+    let is_silence = matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded);
+    is_silence && std::error::Error::source(status).is_none()
+}
+
+/// The end of a command that asked several services.
+///
+/// # Errors
+/// Some were away.
+pub(crate) fn told_of(away: &[String]) -> anyhow::Result<ExitCode> {
+    if away.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!("{}", away.join("; ")) }
 }
 
 /// What every call carries: the token, and who calls.

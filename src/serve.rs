@@ -44,6 +44,10 @@ use role::{Role, Roles};
 /// How long open connections may take to end at a stop.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How long a stop may take in all. It waits for the servers, which may have stopped answering; and
+/// who started this process kills it after ten seconds.
+const LONGEST_STOP: Duration = Duration::from_secs(8);
+
 /// Start some parts of the shop in this process, the others elsewhere
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
@@ -94,7 +98,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => None,
         what = process.failed() => Some(what),
     };
-    process.stop().await;
+    if tokio::time::timeout(LONGEST_STOP, process.stop()).await.is_err() {
+        // As after a crash: what was accepted is in the stores, and what is leased lapses.
+        tracing::warn!(after = ?LONGEST_STOP, "a server does not answer, so the stop is not waited for to its end");
+    }
     match failure {
         None => Ok(ExitCode::SUCCESS),
         Some(what) => bail!("{what}; this is a defect, please report it. What was accepted is in the stores"),
@@ -129,6 +136,9 @@ impl Process {
         }
         let options = args.business.options(args.broker.partitions())?;
         let mut lines = args.neighbours.connect(&roles, token)?;
+        if roles.need_bus() {
+            args.broker.check()?;
+        }
         let http_listener = if roles.has(Role::Gateway) { Some(http::listen(args.listen).await?) } else { None };
         let grpc_listener = grpc::listen(args.grpc_listen).await?;
         let grpc_address = grpc_listener.local_addr()?;

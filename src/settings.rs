@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use notification::Mailer;
+use platform::bus::BusError;
 use platform::bus::redis::{RedisBus, RedisOptions};
 use platform::store::{Db, StoreOptions};
+use tokio::time::{Instant, sleep};
 
 use crate::parts::Options;
 
@@ -80,14 +82,35 @@ impl Broker {
         self.partitions
     }
 
-    /// Connects.
+    /// Whether all is there that [`connect`](Self::connect) needs.
+    ///
+    /// # Errors
+    /// None is named.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.redis_url.as_ref().map(drop).context("--redis-url (REDIS_URL) is missing: where the broker is")
+    }
+
+    /// Connects; to a server that is not there yet, or still reads its file, for as long
+    /// as [`PATIENCE`]. What is refused is refused at once.
     ///
     /// # Errors
     /// None is named, its URL makes no sense, or it cannot be reached.
     pub(crate) async fn connect(&self) -> anyhow::Result<Arc<RedisBus>> {
-        let url = self.redis_url.clone().context("--redis-url (REDIS_URL) is missing: where the broker is")?;
+        self.check()?;
+        let url = self.redis_url.clone().unwrap_or_default();
         let options = RedisOptions { url, ca: self.redis_ca.clone() };
-        RedisBus::connect_with(options).await.context("the broker; is --redis-url right?")
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match RedisBus::connect_with(options.clone()).await {
+                Err(BusError::Unreachable(cause)) if begun.elapsed() + pause < PATIENCE => {
+                    tracing::warn!(cause, again_in = ?pause, "the broker is not there yet");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(2));
+                }
+                result => return result.context("the broker; is --redis-url (REDIS_URL) right?"),
+            }
+        }
     }
 }
 
@@ -124,11 +147,15 @@ pub(crate) struct Databases {
     database_connections: u32,
 }
 
-/// How long a start waits for a database that is not there yet.
+/// How long a start waits for a server that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Stands in a database URL for the name of the service.
 const PLACEHOLDER: &str = "{service}";
+
+/// How a URL of Postgres begins. Anything else would be taken for the path of a SQLite
+/// file, which no other process of the shop sees.
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
 impl Databases {
     /// Whether any is named.
@@ -153,8 +180,25 @@ impl Databases {
     /// The URL for `service`, one of the `needed` ones.
     ///
     /// # Errors
-    /// None is named; or several would share one database.
+    /// None is named; it is none of Postgres; or several would share one database.
     pub(crate) fn url(&self, service: &str, needed: &[&str]) -> anyhow::Result<String> {
+        let url = self.named(service, needed)?;
+        if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+            // Not shown: without a scheme nobody knows where in it the password is.
+            bail!("{}: this is no URL such as postgres://user:password@host/database", self.setting(service));
+        }
+        Ok(url)
+    }
+
+    /// The setting that says where the database of `service` is.
+    fn setting(&self, service: &str) -> String {
+        match self.own(service) {
+            Some(_) => format!("--{service}-database-url (ORDERLY_{}_DATABASE_URL)", service.to_uppercase()),
+            None => "--database-url (DATABASE_URL)".to_owned(),
+        }
+    }
+
+    fn named(&self, service: &str, needed: &[&str]) -> anyhow::Result<String> {
         if let Some(own) = self.own(service) {
             return Ok(own.to_owned());
         }
@@ -187,7 +231,8 @@ impl Databases {
         let url = self.url(service, needed)?;
         let options = StoreOptions { connections: self.database_connections, ..StoreOptions::default() };
         let opened = Db::open_patiently(&url, options, PATIENCE).await;
-        opened.with_context(|| format!("the database of {service} cannot be opened"))
+        opened
+            .with_context(|| format!("the database of {service} cannot be opened; is {} right?", self.setting(service)))
     }
 }
 
@@ -228,6 +273,18 @@ mod tests {
         let both = databases(Some("postgres://db/a"), Some("postgres://db/b"));
         assert_eq!(both.url("payment", &["payment", "bank"]).unwrap(), "postgres://db/a");
         assert_eq!(both.url("bank", &["payment", "bank"]).unwrap(), "postgres://db/b");
+    }
+
+    #[test]
+    fn what_is_no_url_of_postgres_is_refused_by_its_setting_and_not_shown() {
+        for wrong in ["order", "mysql://order:hush@db/order", "sqlite:///hush.db", "db.internal/hush"] {
+            let refused = databases(Some(wrong), None).url("order", &["order"]).unwrap_err().to_string();
+            assert!(refused.contains("--database-url (DATABASE_URL)") && !refused.contains("hush"), "{refused}");
+            let refused =
+                databases(Some("postgres://db/a"), Some(wrong)).url("bank", &["bank"]).unwrap_err().to_string();
+            assert!(refused.contains("ORDERLY_BANK_DATABASE_URL") && !refused.contains("hush"), "{refused}");
+        }
+        assert!(databases(Some("postgresql://db/a"), None).url("order", &["order"]).is_ok());
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Api {
         key: Option<&str>,
         from: Option<IpAddr>,
     ) -> Result<Session, ApiError> {
-        self.accounts.sign_up(email, password, key, from).await
+        in_time(self.accounts.sign_up(email, password, key, from)).await
     }
 
     /// Opens a session of 30 days. `from` is the address that asks, if it is known.
@@ -146,7 +146,7 @@ impl Api {
     /// `RATE_LIMITED` with [`retry_after`](ApiError::retry_after) after too many of
     /// these; `OVERLOADED`.
     pub async fn log_in(&self, email: &str, password: &str, from: Option<IpAddr>) -> Result<Session, ApiError> {
-        self.accounts.log_in(email, password, from).await
+        in_time(self.accounts.log_in(email, password, from)).await
     }
 
     /// Ends a session. One that does not exist has ended.
@@ -154,7 +154,7 @@ impl Api {
     /// # Errors
     /// `UNAVAILABLE`.
     pub async fn log_out(&self, token: &str) -> Result<(), ApiError> {
-        self.accounts.log_out(token).await
+        in_time(self.accounts.log_out(token)).await
     }
 
     /// Whose token it is; `None` for one that is unknown or has expired.
@@ -162,7 +162,7 @@ impl Api {
     /// # Errors
     /// `UNAVAILABLE`.
     pub async fn session(&self, token: &str) -> Result<Option<Caller>, ApiError> {
-        Ok(self.accounts.session(token).await?.map(Caller::Account))
+        Ok(in_time(self.accounts.session(token)).await?.map(Caller::Account))
     }
 }
 
@@ -185,6 +185,13 @@ fn request<T>(caller: &Caller, message: T) -> Result<tonic::Request<T>, ApiError
     };
     request.set_timeout(PATIENCE);
     Ok(request)
+}
+
+/// Waits for the gateway's own accounts, but not for ever: a database that takes
+/// connections and says nothing holds whoever asks, one after the other.
+async fn in_time<T>(asked: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let silent = |_| Err(ApiError::internal("the gateway's store gave no answer", format!("within {PATIENCE:?}")));
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(silent)
 }
 
 /// Waits for a service's answer, but not for ever.

@@ -212,7 +212,9 @@ pub trait Bus: Send + Sync + 'static {
     /// Tells everybody who tails `topic` right now; nothing is kept.
     async fn announce(&self, topic: &str, bodies: &[String]) -> Result<(), BusError>;
 
-    /// Hears what is announced on `topic` from now on, in any process.
+    /// Hears what is announced on `topic` from now on, in any process. The tail ends when
+    /// something may have been missed (the connection broke, or the bus was closed): ask
+    /// for a new one, then look at what it is about.
     async fn tail(&self, topic: &str) -> Result<broadcast::Receiver<Arc<str>>, BusError>;
 
     /// Lengths, lags and pending counts.

@@ -181,6 +181,9 @@ impl Relay {
     async fn session(&mut self, held: &Held) -> Result<Ending, Interruption> {
         let (incarnation, mut marks) = self.take_bearings(held).await?;
         self.demand.listen(&*self.bus).await;
+        // Before anything is published: a broker that is full refuses that, and what has been
+        // acked must go on being settled and trimmed, or it stays full.
+        marks.write(&self.db, &*self.bus).await?;
         self.sweep(held, &incarnation, &mut marks).await?;
         let shared = !self.db.is_exclusive();
         let mut mark_at = Instant::now() + MARK_EVERY;
@@ -200,7 +203,7 @@ impl Relay {
             tokio::select! {
                 biased;
                 // Before the rows, so that who began to tail sees all that came after.
-                () = self.demand.asked() => {}
+                () = self.demand.asked(&*self.bus) => {}
                 () = switched(&mut self.paused, true) => {}
                 // These, too, or rows that never cease would keep them waiting.
                 changed = self.held.changed() => {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
@@ -32,6 +33,11 @@ use crate::tenure::Tenure;
 use crate::topology::Topology;
 use crate::{reader, service::Spec};
 use hints::{Hints, rows_topic};
+
+/// At a stop: for what is in to be decided, and what was decided to be published.
+const IN_ORDER: Duration = Duration::from_millis(2_500);
+/// And then for the rest to end, when nothing is waited for any more.
+const IN_HASTE: Duration = Duration::from_millis(1_500);
 
 /// What a service is started with.
 #[derive(Clone)]
@@ -223,22 +229,32 @@ impl<S: Service> Running<S> {
     /// Stops in order: nothing new is read, what is in is decided, what was
     /// decided is published as far as the bus is there, and the store is closed.
     /// What is left over is in the rows.
+    ///
+    /// It takes no longer than five seconds, whoever is away: what is at work then ends where
+    /// it stands, as at a crash.
     pub async fn stop(self) {
         let Self { handle, inside, stop_loop, stop_rest, ended: _, tasks } = self;
         let name = inside.name();
         stop_loop.cancel();
         drop(handle);
-        for (task, joined) in tasks {
-            if task == "mover" {
+        let mut end = Instant::now() + IN_ORDER;
+        for (task, mut joined) in tasks {
+            if task == "mover" && !stop_rest.is_cancelled() {
                 stop_rest.cancel();
+                end = Instant::now() + IN_HASTE;
             }
-            let patience = tokio::time::timeout(std::time::Duration::from_secs(3), joined);
-            match patience.await {
+            let mut ended = timeout_at(end, &mut joined).await;
+            if ended.is_err() && !stop_rest.is_cancelled() {
+                stop_rest.cancel();
+                end = Instant::now() + IN_HASTE;
+                ended = timeout_at(end, &mut joined).await;
+            }
+            match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(service = name, task, %error, "task failed"),
                 Err(_) => {
                     tracing::warn!(service = name, task, "did not end in time; what it had left is in the store");
-                    stop_rest.cancel();
+                    joined.abort();
                 }
             }
         }

@@ -12,9 +12,10 @@
 //!
 //! What can go wrong and what is done about it:
 //! * an input is rejected: it alone; its neighbours are committed;
-//! * a *conflict* (another replica was faster, unknown outcome of a commit):
-//!   reload, decide again;
+//! * a *conflict* (another replica was faster): reload, decide again;
 //! * the store is *unavailable*: commands are told so, deliveries wait;
+//! * the outcome of a commit is *unknown*: wait, and decide again, commands too, since
+//!   their stored results tell what happened;
 //! * the store *refuses* a batch: it is cut in halves until the guilty input
 //!   stands alone, which is parked.
 //!
@@ -195,6 +196,13 @@ impl<S: Service> ServiceLoop<S> {
                     patience.conflict().await;
                     stack.push(items);
                 }
+                // Not counted among the conflicts: an outage must not end in parking the innocent.
+                Err(StoreError::Unknown(cause)) => {
+                    tracing::info!(service = self.name(), %cause, "outcome of a commit unknown; deciding again");
+                    if patience.in_doubt(stop).await {
+                        stack.push(items);
+                    }
+                }
                 Err(StoreError::Unavailable(cause)) => {
                     let failure = Unavailable::new(format!("store of {}: {cause}", self.name()));
                     let rest = items.into_iter().filter_map(|item| item.refuse_command(&failure)).collect::<Vec<_>>();
@@ -302,8 +310,18 @@ impl Patience {
 
     /// A growing pause; `false` if it was ended by `stop`.
     async fn unavailable(&mut self, stop: &CancellationToken) -> bool {
+        self.outage(stop, 2_000).await
+    }
+
+    /// The same, and short: somebody waits for an answer, and the next try tells whether the
+    /// store is there at all.
+    async fn in_doubt(&mut self, stop: &CancellationToken) -> bool {
+        self.outage(stop, 400).await
+    }
+
+    async fn outage(&mut self, stop: &CancellationToken, longest: u64) -> bool {
         self.outages += 1;
-        let pause = Duration::from_millis((50_u64 << self.outages.min(6)).min(2_000));
+        let pause = Duration::from_millis((50_u64 << self.outages.min(6)).min(longest));
         tokio::select! {
             () = stop.cancelled() => false,
             () = tokio::time::sleep(pause) => true,

@@ -12,6 +12,9 @@
 //! the next holder finds nothing half done. Whoever comes, goes, or releases gives a
 //! [hint](crate::runtime::hints), and the others take their turn at once.
 //!
+//! Who has not [reached](reach) the broker for a while stops renewing, and leaves the work to
+//! those who can do it.
+//!
 //! A holder that could not renew in time has lost what it held, as far as it knows. It
 //! stops by its own clock, without waiting to be told, and goes on if it finds that
 //! nobody has claimed meanwhile.
@@ -20,6 +23,8 @@
 //!
 //! Chapter: `docs/leases.md`.
 
+mod ours;
+mod reach;
 mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +32,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::select_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::bus::Bus;
@@ -42,6 +44,8 @@ use crate::runtime::hints::{self, Hints};
 use crate::store::lease::members::Attendance;
 use crate::store::lease::{self, Claimant, Lease};
 use crate::store::{Db, StoreError};
+use ours::{Ours, through};
+use reach::Reach;
 
 /// A partition that is held. A clone stands for something that is done under it: a
 /// session, a delivery that is in flight.
@@ -79,26 +83,6 @@ pub(crate) fn leases(held: &Held) -> Vec<(String, i64)> {
     held.iter().map(|(partition, hold)| (lease_name(*partition), hold.epoch)).collect()
 }
 
-/// A lease of ours.
-struct Ours {
-    lease: Lease,
-    /// What is done under it.
-    uses: TaskTracker,
-    /// Set when it is being given back: when that has to be over.
-    leaving: Option<Instant>,
-}
-
-impl Ours {
-    fn new(lease: Lease) -> Self {
-        Self { lease, uses: TaskTracker::new(), leaving: None }
-    }
-
-    /// Whether it can be released.
-    fn is_through(&self) -> bool {
-        self.leaving.is_some_and(|end| self.uses.is_empty() || end <= Instant::now())
-    }
-}
-
 /// What a round found out and did.
 struct Round {
     /// Before it asked for the time.
@@ -131,6 +115,7 @@ pub(crate) struct Tenure {
     delay_queue: DelayQueue,
     topic: String,
     hints: Hints,
+    reach: Reach,
     ours: BTreeMap<u32, Ours>,
     /// Until when the leases stand at least, by our own clock.
     valid_until: Instant,
@@ -157,6 +142,7 @@ impl Tenure {
             let me = holder.clone();
             Hints::listen(bus.clone(), topic.clone(), move |who| who != me)
         };
+        let reach = if alone { Reach::certain() } else { Reach::watch(bus.clone(), pace.lease) };
         let (held, seen) = watch::channel(Arc::new(Held::new()));
         let tenure = Self {
             db,
@@ -167,6 +153,7 @@ impl Tenure {
             delay_queue,
             topic,
             hints,
+            reach,
             ours: BTreeMap::new(),
             valid_until: Instant::now(),
             held,
@@ -233,6 +220,14 @@ impl Tenure {
     async fn share_out(&mut self, stop: &CancellationToken) {
         let third = self.third();
         loop {
+            if self.reach.is_lost() {
+                tracing::warn!("the broker is out of reach; the partitions are left to others");
+                self.suspend();
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.reach.regained() => {}
+                }
+            }
             let mut pause = third;
             match self.timely(self.round()).await {
                 Ok(round) => {
@@ -381,19 +376,5 @@ impl Tenure {
             }
             changed
         });
-    }
-}
-
-/// Waits until a lease that is given back can be released; for ever if there is none.
-async fn through(ours: &BTreeMap<u32, Ours>) {
-    let leaving = ours.values().filter_map(|ours| {
-        let end = ours.leaving?;
-        Some(timeout_at(end, ours.uses.wait()).map(drop).boxed())
-    });
-    let leaving: Vec<_> = leaving.collect();
-    if leaving.is_empty() {
-        std::future::pending().await
-    } else {
-        select_all(leaving).await;
     }
 }

@@ -18,7 +18,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use platform::grpc::{Connection, Identity};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::role::Role;
 
@@ -69,6 +69,17 @@ fn on<T>(request: Request<T>) -> Result<Request<T>, Status> {
     identity.request(request.into_inner())
 }
 
+/// A service that does not answer, by the name that the operator asked for: the desks
+/// of all services have one name in the contracts.
+fn of(service: &str, status: Status) -> Status {
+    match status.code() {
+        code @ (Code::Unavailable | Code::DeadlineExceeded) => {
+            Status::new(code, format!("{service} does not answer: {}", status.message()))
+        }
+        _ => status,
+    }
+}
+
 /// Each method carries its request to the desk of the service that it names.
 macro_rules! carry {
     ($($method:ident: $request:ty => $reply:ty),* $(,)?) => {
@@ -86,14 +97,15 @@ macro_rules! carry {
             }
 
             $(async fn $method(&self, request: Request<$request>) -> Result<Response<$reply>, Status> {
-                let mut desk = self.desk(&request.get_ref().service)?;
-                desk.$method(on(request)?).await
+                let service = request.get_ref().service.clone();
+                let mut desk = self.desk(&service)?;
+                desk.$method(on(request)?).await.map_err(|status| of(&service, status))
             })*
 
             /// Relays tell all tails, whichever process they are in.
             async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
                 let mut desk = self.desk("order")?;
-                let messages = desk.tail(on(request)?).await?.into_inner();
+                let messages = desk.tail(on(request)?).await.map_err(|status| of("order", status))?.into_inner();
                 Ok(Response::new(messages.take_until(self.stop.clone().cancelled_owned()).boxed()))
             }
         }

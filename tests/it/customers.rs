@@ -6,10 +6,11 @@
 
 #![expect(clippy::print_stdout, reason = "a seed must be seen to be used again")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use orderly::{Stores, audit};
 use platform::clock::Clock;
 use rand::Rng as _;
@@ -20,6 +21,8 @@ use crate::servers::until;
 use crate::shop::{Client, GraphqlError};
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How many orders are seen to their ends at a time.
+const AT_ONCE: usize = 16;
 const ENDED: [&str; 5] = ["DELIVERED", "REJECTED", "EXPIRED", "CANCELLED", "REFUNDED"];
 
 const CARDS: [Option<&str>; 9] = [
@@ -170,6 +173,30 @@ impl Customer {
         }
     }
 
+    /// Asks again for what was asked under this key, compares the answers, and waits for the order's
+    /// end; gives its id and how it stands.
+    async fn see_to_its_end(&self, key: &str, asked: &Asked) -> (String, String) {
+        let id = until("an answer", PATIENCE, async || Ok(self.ask(key, asked).await)).await.expect("an answer");
+        if let Some(first) = &asked.answered {
+            assert_eq!(&id, first, "{key} was answered with two orders");
+        }
+        let mut off = None;
+        if asked.regrets == Regret::Cancel {
+            let answer = until("an answer", PATIENCE, async || Ok(self.call_off(key, &id).await)).await;
+            off = Some(answer.expect("an answer"));
+            assert!(asked.called_off.is_none() || asked.called_off == off, "{key}-off was answered in two ways");
+        }
+        let order = self.doors[0].await_any_status(&id, &ENDED, PATIENCE).await.expect("every order comes to an end");
+        let status = order["status"].as_str().unwrap_or_default().to_owned();
+        if off == Some(true) {
+            assert!(["CANCELLED", "REFUNDED"].contains(&&*status), "{key} was called off and is {status}: {order}");
+        }
+        if asked.regrets == Regret::Return && status == "DELIVERED" {
+            self.send_back(key, &order).await;
+        }
+        (id, status)
+    }
+
     /// Sends one piece of a delivered order back and waits for its money.
     async fn send_back(&self, key: &str, order: &Value) {
         let (id, line) = (order["id"].as_str().expect("an id"), &order["lines"][0]);
@@ -190,38 +217,23 @@ impl Customer {
     }
 }
 
-/// Asks again for everything, answered or not, and waits for every order's end.
+/// Asks again for everything, answered or not, and waits for every order's end; many at a time.
 pub(crate) async fn come_to_an_end(ada: &Customer, book: &Book) {
     let asked = book.lock().expect("no buyer panics").clone();
-    let mut ids = BTreeMap::new();
-    for (key, asked) in &asked {
-        let id = until("an answer", PATIENCE, async || Ok(ada.ask(key, asked).await)).await.expect("an answer");
-        if let Some(first) = &asked.answered {
-            assert_eq!(&id, first, "{key} was answered with two orders");
-        }
-        let mut off = None;
-        if asked.regrets == Regret::Cancel {
-            let answer = until("an answer", PATIENCE, async || Ok(ada.call_off(key, &id).await)).await;
-            off = Some(answer.expect("an answer"));
-            assert!(asked.called_off.is_none() || asked.called_off == off, "{key}-off was answered in two ways");
-        }
-        assert_eq!(ids.insert(id, (key, asked.regrets, off)), None, "two keys have one order");
+    let ends: Vec<(String, String)> = stream::iter(&asked)
+        .map(|(key, asked)| ada.see_to_its_end(key, asked))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let ids: BTreeSet<&str> = ends.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids.len(), asked.len(), "two keys have one order");
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, end) in &ends {
+        *counts.entry(end).or_default() += 1;
     }
-    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    for (id, (key, regrets, off)) in &ids {
-        let order = ada.doors[0].await_any_status(id, &ENDED, PATIENCE).await.expect("every order comes to an end");
-        let status = order["status"].as_str().unwrap_or_default();
-        if *off == Some(true) {
-            assert!(["CANCELLED", "REFUNDED"].contains(&status), "{key} was called off and is {status}: {order}");
-        }
-        if *regrets == Regret::Return && status == "DELIVERED" {
-            ada.send_back(key, &order).await;
-        }
-        *ends.entry(status.to_owned()).or_default() += 1;
-    }
-    println!("{} orders: {ends:?}", ids.len());
+    println!("{} orders: {counts:?}", ends.len());
     for end in ["DELIVERED", "CANCELLED"] {
-        assert!(ends.contains_key(end), "nobody came to {end}: {ends:?}");
+        assert!(counts.contains_key(end), "nobody came to {end}: {counts:?}");
     }
 }
 

@@ -32,7 +32,7 @@ use crate::topologies;
 /// Of inventory, order, payment, notification, query, auditor, gateway.
 const REPLICAS: [usize; 7] = [2, 2, 2, 2, 2, 1, 2];
 const FAULTS: usize = 100;
-const BUYERS: u64 = 8;
+const BUYERS: u64 = 5;
 const TIMES: [&str; 8] =
     ["--payment-window", "20s", "--ship-after", "1s", "--deliver-after", "1s", "--audit-every", "5s"];
 

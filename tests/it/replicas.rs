@@ -25,6 +25,7 @@ use crate::cluster::{Cluster, Node, Plan, TOKEN};
 use crate::command_line::orderly;
 use crate::customers::{Book, Customer, come_to_an_end, fill_the_shelf, seed};
 use crate::journey::{BADGE, CUSTOMER, Journey, PASSWORD};
+use crate::servers::proxy::Proxy;
 use crate::servers::{self, Persistence, RedisServer, until};
 use crate::shop::Client;
 use crate::subscriptions::{Socket, WATCH};
@@ -234,4 +235,54 @@ async fn nobody_calls_a_service_without_the_token() {
     request.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse().expect("a header"));
     let answer = OrdersClient::new(channel).pay_order(request).await.expect_err("there is no such order");
     assert_ne!(answer.code(), Code::Unauthenticated, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_waits_for_its_servers_when_it_starts_and_not_when_it_ends() {
+    let postgres = servers::postgres().await.expect("Postgres starts");
+    let redis = RedisServer::start(Persistence::None).await.expect("Redis starts");
+    let url = topologies::databases(postgres).await.expect("databases");
+    let (network, url) = Proxy::before(&url).await.expect("a proxy");
+    let mut cluster = Cluster::start(&Plan::new(&url, &redis.url(), [0, 0, 1, 0, 0, 0, 0])).await.expect("it starts");
+    let payment = cluster.node("payment", 0);
+
+    // It would wait for each of its databases, one after the other, for half a minute.
+    network.swallow(true);
+    let status = payment.terminate().await.expect("it ends");
+    assert_eq!(status.code(), Some(0), "{}", payment.log_tail());
+    let said = payment.stderr();
+    assert!(said.contains("did not end in time") || said.contains("is not waited for"), "{}", payment.log_tail());
+    network.swallow(false);
+
+    redis.kill9().expect("it is killed");
+    payment.spawn().expect("it is started");
+    let waiting = until("it waits for Redis", PATIENCE, async || {
+        Ok(payment.stderr().contains("the broker is not there yet").then_some(()))
+    });
+    waiting.await.unwrap_or_else(|error| panic!("{error}: {}", payment.log_tail()));
+    redis.restart().await.expect("Redis starts");
+    payment.until_ready().await.expect("it serves");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_away_is_named_to_operators_and_the_others_are_shown() {
+    let (mut cluster, _redis, _url) = start([1, 1, 1, 1, 1, 1, 1], &[]).await;
+    let to = cluster.of("gateway").next().expect("there is one").grpc_url();
+    let asked = async |args: &[&str]| orderly(None, [args, &["--to", &to, "--grpc-token", TOKEN]].concat()).await;
+    let whole = asked(&["ops", "inspect"]).await;
+    assert!(whole.code == 0 && whole.out.contains("bank") && whole.out.contains("payment"), "{whole:?}");
+    cluster.node("payment", 0).kill9().expect("it is killed");
+    let seen = asked(&["ops", "inspect"]).await;
+    assert!(seen.code == 1 && !seen.out.contains("payment"), "{seen:?}");
+    for service in ["order", "inventory", "notification", "query"] {
+        assert!(seen.out.contains(service), "{service}: {seen:?}");
+    }
+    let letters = asked(&["dead-letters", "list"]).await;
+    assert!(letters.code == 1 && letters.out.is_empty(), "none were found, and not all were asked: {letters:?}");
+    for ended in [seen, letters] {
+        assert!(
+            ended.err.contains("bank does not answer") && ended.err.contains("payment does not answer"),
+            "{ended:?}"
+        );
+    }
 }

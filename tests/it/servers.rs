@@ -39,7 +39,7 @@ pub(crate) use self::{
 
 /// How long a test waits for a condition before it fails. Generous, since a slow machine is not a
 /// broken shop: a test that passes never waits for it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `probe` yields a value, asking again with a growing pause (2 ms to 100 ms).
 ///

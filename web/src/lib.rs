@@ -9,8 +9,8 @@
 //! was typed and with each mistake beside its field (`mistakes.rs`).
 //!
 //! A request passes, from the outside in: the headers that fence a page in (`layout.rs`), the
-//! visitor's cookies (`session.rs`), for forms the token and the limits (`form.rs`), and then one of
-//! the pages (`pages.rs`). Errors come back the same way and become pages, too (`error.rs`).
+//! visitor's cookies (`session.rs`), its deadline (`patience.rs`), for forms the token and the limits
+//! (`form.rs`), and then one of the pages (`pages.rs`). Errors come back the same way and become pages, too (`error.rs`).
 
 mod assets;
 mod cards;
@@ -25,6 +25,7 @@ mod live;
 mod mistakes;
 mod order_view;
 mod pages;
+mod patience;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -102,6 +103,7 @@ pub fn router(api: Api, options: WebOptions) -> Router {
         .fallback(|| async { PageError::not_found("The page you asked for is not one of the shop\u{2019}s.") })
         .method_not_allowed_fallback(|| async { PageError::wrong_method() })
         .layer(middleware::from_fn(error::catch_panic))
+        .layer(middleware::from_fn(patience::bounded))
         .layer(middleware::from_fn_with_state(shop.clone(), session::identify));
     Router::new()
         .route("/healthz", get(|| async { "ok" }))

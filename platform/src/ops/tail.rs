@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
@@ -38,35 +38,48 @@ const WANTED: &str = "orderly.tail.wanted";
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How long a relay goes on telling: three sayings may be lost.
 const WANTED_FOR: Duration = Duration::from_secs(6);
+/// Between two attempts of a relay to listen for tails.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// The relay's side: whether anybody tails.
 pub(crate) struct Demand {
     asked: Option<broadcast::Receiver<Arc<str>>>,
+    /// When to begin to listen again.
+    listen_at: Instant,
     until: Option<Instant>,
 }
 
 impl Demand {
     /// Nobody has asked yet.
-    pub(crate) const fn new() -> Self {
-        Self { asked: None, until: None }
+    pub(crate) fn new() -> Self {
+        Self { asked: None, listen_at: Instant::now(), until: None }
     }
 
     /// Begins to listen for tails, if it does not yet.
     pub(crate) async fn listen(&mut self, bus: &dyn Bus) {
         if self.asked.is_none() {
-            // What fails now is tried at the relay's next beginning; until then nobody
-            // can tail this relay, and nothing else is lost.
+            self.listen_at = Instant::now() + LISTEN_AGAIN;
+            // What fails now is tried again; until then nobody can tail this relay, and
+            // nothing else is lost.
             self.asked = bus.tail(WANTED).await.ok();
         }
     }
 
     /// Waits until a tail says that it is there, and remembers it. Cancel-safe.
-    pub(crate) async fn asked(&mut self) {
-        let Some(asked) = &mut self.asked else { return std::future::pending().await };
-        match asked.recv().await {
-            Ok(_) | Err(RecvError::Lagged(_)) => self.until = Some(Instant::now() + WANTED_FOR),
-            // The bus was closed.
-            Err(RecvError::Closed) => self.asked = None,
+    pub(crate) async fn asked(&mut self, bus: &dyn Bus) {
+        loop {
+            let Some(asked) = &mut self.asked else {
+                sleep_until(self.listen_at).await;
+                self.listen(bus).await;
+                continue;
+            };
+            match asked.recv().await {
+                Ok(_) | Err(RecvError::Lagged(_)) => {
+                    self.until = Some(Instant::now() + WANTED_FOR);
+                    return;
+                }
+                Err(RecvError::Closed) => self.asked = None,
+            }
         }
     }
 
@@ -119,7 +132,8 @@ impl Streams {
 }
 
 /// Begins to tail: what is published after this has returned is seen. Ends with
-/// `stop`, or with RESOURCE_EXHAUSTED if the reader falls too far behind.
+/// `stop`, with RESOURCE_EXHAUSTED if the reader falls too far behind, or with UNAVAILABLE
+/// if messages may have been missed.
 ///
 /// # Errors
 /// The bus cannot be reached.
@@ -152,7 +166,10 @@ pub(crate) async fn begin(
                     let why = format!("the tail fell behind and has missed {missed} messages; begin anew");
                     return Some((Err(Status::resource_exhausted(why)), None));
                 }
-                Err(RecvError::Closed) => return None,
+                Err(RecvError::Closed) => {
+                    let why = "the bus was away, and messages may have been missed; begin anew";
+                    return Some((Err(Status::unavailable(why)), None));
+                }
             }
         }
     });

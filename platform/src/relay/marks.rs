@@ -9,6 +9,10 @@ use crate::bus::Bus;
 use crate::store::outbox::{self, Mark, Outlet};
 use crate::store::{Db, Tx, lease};
 
+/// Most rows settled in one go. A listener that comes back after an hour leaves a million to
+/// settle, and one statement over all of them would take longer than a statement may.
+const SETTLE: usize = 16_384;
+
 /// A published row.
 struct Published {
     mark: Mark,
@@ -53,8 +57,8 @@ impl Marks {
         self.lines.entry((stream, partition)).or_default().push_back(Published { mark, table, written });
     }
 
-    /// Settles what every group has acked, marks the rest, trims the streams.
-    /// `true` if anything was settled.
+    /// Settles what every group has acked (the oldest of it, if it is very much), marks the
+    /// rest, trims the streams. `true` if anything was settled.
     ///
     /// Most rows settle before they are ever marked, and cost one write.
     ///
@@ -68,11 +72,15 @@ impl Marks {
         let mut settled: BTreeMap<&'static str, Vec<Mark>> = BTreeMap::new();
         let mut published: BTreeMap<&'static str, Vec<Mark>> = BTreeMap::new();
         let mut trims = Vec::new();
+        let mut room = SETTLE;
         for ((stream, partition), line) in &mut self.lines {
             let Some(oldest) = line.front() else { continue };
             let reached = bus.settled(stream, *partition).await?;
             if let Some(reached) = reached.filter(|reached| *reached >= oldest.mark.position) {
-                while let Some(row) = line.pop_front_if(|row| row.mark.position <= reached) {
+                while room > 0
+                    && let Some(row) = line.pop_front_if(|row| row.mark.position <= reached)
+                {
+                    room -= 1;
                     self.ids.remove(&(row.table, row.mark.id));
                     settled.entry(row.table).or_default().push(row.mark);
                 }

@@ -12,6 +12,9 @@ use crate::relay::marks::{Marks, fence};
 use crate::store::outbox::{self, Mark};
 use crate::tenure::{Held, lease_name, leases};
 
+/// Most rows in one page of what is to be published again.
+const FORGET: usize = 16_384;
+
 #[derive(FromRow)]
 struct Known {
     incarnation: String,
@@ -23,9 +26,8 @@ impl Relay {
     /// queue is rebuilt. Otherwise takes up the unsettled rows where they stand.
     ///
     /// # On crash
-    /// The new incarnation is written in the transaction that forgets the
-    /// positions: a crash before it takes bearings once more, after it the sweep
-    /// finds the rows.
+    /// The new incarnation is written when all positions are forgotten: a crash before
+    /// it takes bearings once more and forgets the rest, after it the sweep finds the rows.
     pub(super) async fn take_bearings(&self, held: &Held) -> Result<(String, Marks), Interruption> {
         let incarnation = self.bus.incarnation().await?;
         let partitions: Vec<u32> = held.keys().copied().collect();
@@ -64,11 +66,9 @@ impl Relay {
         if !lost && known == Some(incarnation.as_str()) {
             return Ok((incarnation, marks));
         }
-        let mut tx = self.db.begin().await?;
-        fence(&mut tx, &leases).await?;
         if lost {
             for outlet in self.tables() {
-                let forgotten = outbox::forget_positions(&mut tx, outlet.table, &partitions).await?;
+                let forgotten = self.forget(outlet.table, &partitions, &leases).await?;
                 if forgotten > 0 {
                     tracing::warn!(
                         service = self.spec.name,
@@ -78,8 +78,10 @@ impl Relay {
                     );
                 }
             }
-            marks = Marks::new(self.tables(), leases);
+            marks = Marks::new(self.tables(), leases.clone());
         }
+        let mut tx = self.db.begin().await?;
+        fence(&mut tx, &leases).await?;
         tx.execute(
             "INSERT INTO relay (name, incarnation)
              SELECT r.value->>'name', r.value->>'incarnation' FROM jsonb_each($1) AS r WHERE true
@@ -92,6 +94,22 @@ impl Relay {
             self.delay_queue.rebuild();
         }
         Ok((incarnation, marks))
+    }
+
+    /// Makes every unsettled row count as unpublished, page by page: all at once it might take
+    /// longer than a statement may, for ever.
+    async fn forget(&self, table: &str, partitions: &[u32], leases: &[(String, i64)]) -> Result<u64, Interruption> {
+        let mut all = 0;
+        loop {
+            let mut tx = self.db.begin().await?;
+            fence(&mut tx, leases).await?;
+            let forgotten = outbox::forget_positions(&mut tx, table, partitions, FORGET).await?;
+            tx.commit().await?;
+            all += forgotten;
+            if forgotten < FORGET as u64 {
+                return Ok(all);
+            }
+        }
     }
 
     /// Publishes every row that is not known to be published, oldest first.

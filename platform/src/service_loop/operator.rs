@@ -97,7 +97,9 @@ impl<S: Service> ServiceLoop<S> {
                     break Ok(());
                 }
                 Ok(Err(rejection)) => break Err(rejection.into()),
-                Err(StoreError::Conflict(_)) if patience.conflicts < CONFLICTS => patience.conflict().await,
+                Err(StoreError::Conflict(_) | StoreError::Unknown(_)) if patience.conflicts < CONFLICTS => {
+                    patience.conflict().await;
+                }
                 Err(error) => {
                     break Err(Unavailable::new(format!("store of {}: {error}", self.name())).into());
                 }

@@ -3,10 +3,13 @@
 /// Sorted by consequence, not by cause.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else was faster, or the outcome of a commit is unknown: reload and
-    /// decide again.
+    /// Somebody else was faster: reload and decide again.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// Nobody knows whether a commit happened: decide again, which is right in both cases,
+    /// when the store is there again. No input is guilty of it.
+    #[error("outcome of commit unknown: {0}")]
+    Unknown(String),
     /// The store cannot be reached now: wait and try again.
     #[error("store unavailable: {0}")]
     Unavailable(String),
@@ -17,17 +20,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A commit that failed may have happened all the same, unless the store said
-    /// clearly that it did not. Deciding again is right in both cases: inbox and
-    /// idempotency rows tell what was done.
-    pub(super) fn unknown_outcome(cause: &str) -> Self {
-        Self::Conflict(format!("outcome of commit unknown: {cause}"))
-    }
-
-    /// What SQLite's commit has failed with.
+    /// What SQLite's commit has failed with: it may have happened all the same, unless the
+    /// store said clearly that it did not. Inbox and idempotency rows tell what was done.
     pub(super) fn of_commit(error: sqlx::Error) -> Self {
         match Self::from(error) {
-            Self::Unavailable(cause) => Self::unknown_outcome(&cause),
+            Self::Unavailable(cause) => Self::Unknown(cause),
             other => other,
         }
     }
@@ -58,6 +55,7 @@ impl StoreError {
         let at = |cause| format!("{place}: {cause}");
         match self {
             Self::Conflict(cause) => Self::Conflict(at(cause)),
+            Self::Unknown(cause) => Self::Unknown(at(cause)),
             Self::Unavailable(cause) => Self::Unavailable(at(cause)),
             Self::Refused(cause) => Self::Refused(at(cause)),
         }
@@ -67,7 +65,9 @@ impl StoreError {
     /// parked because a password was changed.
     pub(super) fn not_the_inputs_fault(self) -> Self {
         match self {
-            Self::Conflict(cause) | Self::Refused(cause) | Self::Unavailable(cause) => Self::Unavailable(cause),
+            Self::Conflict(cause) | Self::Unknown(cause) | Self::Refused(cause) | Self::Unavailable(cause) => {
+                Self::Unavailable(cause)
+            }
         }
     }
 }

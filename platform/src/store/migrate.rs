@@ -76,7 +76,7 @@ impl Db {
                     Some(_) => {
                         return Err(StoreError::Refused(format!(
                             "migration {} {:?} of this store was applied with another text; \
-                             the store was made by another version of orderly",
+                             the store was made by another version of orderly, or is another service's",
                             step.version, step.name
                         )));
                     }

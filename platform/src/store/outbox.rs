@@ -315,15 +315,18 @@ pub async fn settle(tx: &mut Tx, outlet: &Outlet, marks: &[Mark]) -> Result<(), 
     Ok(())
 }
 
-/// After a loss: every row that is not settled counts as unpublished again.
+/// After a loss: rows that are not settled count as unpublished again, at most `most` of them.
+/// Gives how many did: fewer than `most`, and there are no more.
 ///
 /// # Errors
 /// As the store answers.
-pub async fn forget_positions(tx: &mut Tx, table: &str, partitions: &[u32]) -> Result<u64, StoreError> {
+pub async fn forget_positions(tx: &mut Tx, table: &str, partitions: &[u32], most: usize) -> Result<u64, StoreError> {
     tx.execute(
         format!(
-            "UPDATE {table} SET position = NULL WHERE settled = 0 AND position IS NOT NULL
-               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM jsonb_each($1) AS r)"
+            "UPDATE {table} SET position = NULL WHERE id IN
+             (SELECT id FROM {table} WHERE settled = 0 AND position IS NOT NULL
+                AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM jsonb_each($1) AS r)
+              LIMIT {most})"
         ),
         &partitions.iter().map(|partition| json!({ "partition": partition })).collect::<Vec<_>>(),
     )

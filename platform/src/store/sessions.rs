@@ -25,6 +25,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::Semaphore;
@@ -37,6 +38,9 @@ pub(super) use session::Session;
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 /// A session that nobody has needed for so long is closed.
 const MAX_IDLE: Duration = Duration::from_secs(5 * 60);
+
+/// How long each half of closing them may take.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// The sessions with one database.
 pub(super) struct Sessions {
@@ -157,15 +161,14 @@ impl Sessions {
         Ok(Session::new(self.clone(), permit, connection, born, used))
     }
 
-    /// Closes the idle ones, and waits (within a bound) for those in use.
+    /// Waits for those in use, and takes leave of the server. Each within a bound that is
+    /// short, since a process that stops has little time; the server notices the end of the rest.
     pub(super) async fn close(&self) {
         let all = self.permits.acquire_many(self.size);
-        let _ = tokio::time::timeout(grace(self.patience), all).await;
+        let _ = tokio::time::timeout(CLOSING, all).await;
         self.permits.close();
         let idle = std::mem::take(&mut *self.idle());
-        for Idle { connection, .. } in idle {
-            let _ = tokio::time::timeout(Duration::from_secs(1), connection.close()).await;
-        }
+        let _ = tokio::time::timeout(CLOSING, join_all(idle.into_iter().map(|idle| idle.connection.close()))).await;
     }
 
     async fn connect(&self) -> Result<PgConnection, StoreError> {

@@ -138,7 +138,7 @@ impl Tx {
     /// Makes it so.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] also when it is unknown whether the commit happened.
+    /// [`StoreError::Unknown`] when it is unknown whether the commit happened.
     /// On Postgres, what the first statement that failed has failed with.
     pub async fn commit(self) -> Result<(), StoreError> {
         // Not destructured by value into a lock-free tail: the guard must outlive

@@ -4,10 +4,10 @@ use anyhow::{Context, Result};
 use futures_util::future::join_all;
 use platform::bus::BusError;
 
-use super::redis_faults::{by_hand, once_reachable, private};
+use super::redis_faults::{by_hand, hear_again, once_reachable, private};
 use super::*;
 use crate::servers::proxy::Proxy;
-use crate::servers::{Persistence, RedisServer, until};
+use crate::servers::{Persistence, RedisServer};
 
 /// So many that, one after the other, they would wait for minutes.
 const CALLERS: usize = 60;
@@ -39,7 +39,7 @@ async fn a_frozen_redis_keeps_nobody_and_goes_on_where_it_was() -> Result<()> {
     let (server, fixture, bus) = private(Persistence::None).await?;
     let known = bus.incarnation().await?;
     let mut reader = subscribe(&bus, "a", EVENTS, &[0]).await?;
-    let mut tail = bus.tail("news").await?;
+    let tail = bus.tail("news").await?;
     publish(&bus, &entries(EVENTS, 0, ["before"])).await?;
     assert_eq!(bodies(&take(&mut reader, 1).await?), ["before"]);
     server.freeze()?;
@@ -60,11 +60,7 @@ async fn a_frozen_redis_keeps_nobody_and_goes_on_where_it_was() -> Result<()> {
         heard = once_reachable("the reader reads again", async || reader.next(1).await).await?;
     }
     assert_eq!(bodies(&heard), ["before"], "it was not acked");
-    let heard = until("the topic is heard again", PATIENCE, async || {
-        bus.announce("news", &["hello".to_owned()]).await?;
-        Ok(tail.try_recv().ok())
-    });
-    assert_eq!(&*heard.await?, "hello");
+    hear_again(&bus, tail).await?;
     Ok(())
 }
 

@@ -53,11 +53,17 @@ async fn what_makes_no_sense_is_refused_by_its_name() {
 
 #[tokio::test]
 async fn a_secret_is_not_repeated_by_a_refusal() {
-    let url = "postgres://order:hunter2@127.0.0.1:1/order";
-    let redis = "redis://:hunter2@127.0.0.1:1";
-    let args = ["serve", "inventory", "--grpc-token", TOKEN, "--database-url", url, "--redis-url", redis];
-    let said = refused(&args).await;
-    assert!(said.contains("--redis-url") && !said.contains("hunter2"), "{said}");
+    let (database, redis) = ("postgres://order:hunter2@127.0.0.1:1/order", "redis://:hunter2@127.0.0.1:1");
+    // Neither is a URL of the server that is meant; the second would else be a SQLite file of that name.
+    for (database, redis, setting) in [
+        (database, "http://:hunter2@127.0.0.1:1", "--redis-url (REDIS_URL)"),
+        ("mysql://order:hunter2@127.0.0.1:1/order", redis, "--database-url (DATABASE_URL)"),
+        ("order-of-hunter2", redis, "--database-url (DATABASE_URL)"),
+    ] {
+        let args = ["serve", "inventory", "--grpc-token", TOKEN, "--database-url", database, "--redis-url", redis];
+        let said = refused(&args).await;
+        assert!(said.contains(setting) && !said.contains("hunter2"), "{said}");
+    }
 }
 
 #[tokio::test]

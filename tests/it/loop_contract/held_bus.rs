@@ -1,4 +1,5 @@
-//! A bus whose publishing a test can hold up: a slow broker. All else passes.
+//! A bus whose publishing a test can hold up, as a slow broker does, or refuse, as a full one
+//! does. All else passes.
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ pub(super) struct HeldBus {
     pub(super) bus: Arc<dyn Bus>,
     /// Closed: a publish waits.
     pub(super) gate: watch::Sender<bool>,
+    /// True: a publish is refused.
+    pub(super) full: watch::Sender<bool>,
 }
 
 #[async_trait]
@@ -31,6 +34,9 @@ impl Bus for HeldBus {
     async fn publish(&self, known: &str, entries: &[Entry]) -> Result<Vec<Position>, BusError> {
         // Cannot fail: this holds the sender.
         let _ = self.gate.subscribe().wait_for(|open| *open).await;
+        if *self.full.borrow() {
+            return Err(BusError::Unreachable("it is full".into()));
+        }
         self.bus.publish(known, entries).await
     }
 

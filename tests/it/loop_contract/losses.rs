@@ -10,6 +10,7 @@ use crate::servers::{Persistence, RedisServer};
 
 everywhere! {
     a_slow_broker_makes_the_loop_neither_wait_nor_forget
+    a_full_broker_is_emptied_of_what_was_heard
     a_broker_that_lost_everything_is_told_again_what_was_not_settled
 }
 
@@ -17,7 +18,7 @@ everywhere! {
 /// can be handed over: what was not handed over is found in the rows.
 async fn a_slow_broker_makes_the_loop_neither_wait_nor_forget(world: &World) -> Result<()> {
     let gate = watch::Sender::new(false);
-    let bus = HeldBus { bus: world.bus().await?, gate: gate.clone() };
+    let bus = HeldBus { bus: world.bus().await?, gate: gate.clone(), full: watch::Sender::new(false) };
     let running = world.start_on(Arc::new(bus)).await?;
     let probe = Probe::start(world).await?;
     for index in 0..200 {
@@ -25,6 +26,36 @@ async fn a_slow_broker_makes_the_loop_neither_wait_nor_forget(world: &World) -> 
     }
     gate.send_replace(true);
     assert_eq!(probe.until_count("a", 200).await?, 200);
+    world.until_everything_is_settled().await?;
+    running.stop().await;
+    Ok(())
+}
+
+/// It refuses whatever is published. What it had before is acked meanwhile, and must be settled
+/// and trimmed all the same, or it stays full for ever.
+async fn a_full_broker_is_emptied_of_what_was_heard(world: &World) -> Result<()> {
+    let full = watch::Sender::new(false);
+    let bus = HeldBus { bus: world.bus().await?, gate: watch::Sender::new(true), full: full.clone() };
+    let running = world.start_on(Arc::new(bus)).await?;
+    for index in 0..20 {
+        add(&running, &index.to_string(), "a", 1).await?;
+    }
+    until("all is published", PATIENCE, async || {
+        let unpublished = world.db.read::<(i64,)>("SELECT id FROM outbox WHERE position IS NULL AND $1 <> ''", &[0; 0]);
+        Ok(unpublished.await?.is_empty().then_some(()))
+    })
+    .await?;
+    full.send_replace(true);
+    add(&running, "refused", "a", 1).await?;
+    let probe = Probe::start(world).await?;
+    until("the rest is settled", PATIENCE, async || Ok((world.count("outbox").await? == 1).then_some(()))).await?;
+    until("the streams are empty", PATIENCE, async || {
+        let groups = world.bus().await?.inspect().await?.groups;
+        Ok(groups.iter().all(|group| group.stream != OUT || group.length == 0).then_some(()))
+    })
+    .await?;
+    full.send_replace(false);
+    assert_eq!(probe.until_count("a", 21).await?, 21);
     world.until_everything_is_settled().await?;
     running.stop().await;
     Ok(())

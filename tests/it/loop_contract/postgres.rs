@@ -77,6 +77,34 @@ async fn a_message_whose_commit_is_in_doubt_has_one_effect_and_is_acked() -> Res
     Ok(())
 }
 
+/// More often in a row than conflicts are put up with. No message is parked for it, and the
+/// command that is decided with it gets its answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn commits_that_stay_in_doubt_are_an_outage_and_not_a_fault_of_the_input() -> Result<()> {
+    let (world, proxy) = behind_a_proxy().await?;
+    let running = world.start().await?;
+    let probe = Probe::start(&world).await?;
+    add(&running, "before", "a", 1).await?;
+    world.until_everything_is_settled().await?;
+    let before = world.script.loads();
+    proxy.cut_at_each(b"COMMIT", When::BeforeForwarding);
+    world.say(&[("b", 1, 1)]).await?;
+    let asked = tokio::spawn(submit(running.handle(), command("asked", Input::add("a", 1))));
+    until("it was decided in vain many times", PATIENCE, async || {
+        Ok((world.script.loads() > before + 20).then_some(()))
+    })
+    .await?;
+    proxy.spare();
+    world.until_balance("b", 1).await?;
+    assert_eq!(asked.await??, 2);
+    assert!(world.parked().await?.is_empty(), "no message is guilty of a network");
+    assert_eq!(probe.until_count("a", 2).await?, 2);
+    assert_eq!(probe.until_count("b", 1).await?, 1);
+    world.until_everything_is_acked().await?;
+    running.stop().await;
+    Ok(())
+}
+
 /// Cut at the writing of the rows: nothing of the transaction stays. Commands are told, messages
 /// wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::island::Island;
 use super::*;
+use crate::servers::proxy::Proxy;
 
 on! { embedded, true, false,
     replicas_share_equally_and_who_ends_in_order_is_followed_at_once
@@ -373,6 +374,44 @@ async fn a_timer_that_was_committed_and_not_set_is_found_by_who_survives(world: 
     first.abort();
     world.clock.advance(Duration::from_secs(6));
     world.until_balance("a", 1).await?;
+    second.stop().await;
+    Ok(())
+}
+
+/// It reaches the database, and could renew for ever what it cannot work at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_does_not_reach_the_broker_leaves_its_share_to_those_who_do() -> Result<()> {
+    let world = eight(&World::new(true, true).await?, SECOND, SECOND);
+    let Broker::Redis(url) = &*world.broker else { anyhow::bail!("it is on Redis") };
+    let (proxy, through) = Proxy::before(url).await?;
+    let far = World { broker: Arc::new(Broker::Redis(through)), ..world.clone() };
+    let (first, second) = (world.start().await?, far.start().await?);
+    let probe = Probe::start(&world).await?;
+    for (round, silent) in (0..).zip([false, true]) {
+        until_shared(&world, &[4, 4]).await?;
+        say_to_all(&world, 2 * round + 1).await?;
+        until_all_obeyed(&world, &probe, 2 * round + 1).await?;
+        if silent {
+            proxy.swallow(true);
+        } else {
+            proxy.refuse(true);
+            proxy.cut();
+        }
+        say_to_all(&world, 2 * round + 2).await?;
+        until_all_obeyed(&world, &probe, 2 * round + 2).await?;
+        until_shared(&world, &[8]).await?;
+        // It takes commands all the same, and the other one tells what comes of them.
+        let said = usize::try_from(round)? + 1;
+        add(&second, &said.to_string(), "taken", 1).await?;
+        probe.until_count("taken", said).await?;
+        proxy.cut();
+        proxy.refuse(false);
+        proxy.swallow(false);
+    }
+    until_shared(&world, &[4, 4]).await?;
+    world.until_everything_is_settled().await?;
+    world.until_everything_is_acked().await?;
+    first.stop().await;
     second.stop().await;
     Ok(())
 }

@@ -89,9 +89,7 @@ async fn a_parked_message_is_listed_shown_edited_and_redriven() {
     assert_eq!(inspection[0]["parkedRetrying"], 1, "{inspection:?}");
     assert!(scene.done(&["ops", "inspect"]).await.contains("notification"));
 
-    let cleared = scene.done(&[&FAULT[..], &[CAPTURE, "--clear"]].concat()).await;
-    assert_eq!(cleared.trim(), "no faults");
-    // Its own text, given back through a file.
+    // Its own text, given back through a file; while it fails it stays where it is.
     let folder = tempfile::tempdir().expect("a folder");
     let (file, wrong) = (folder.path().join("envelope.json"), folder.path().join("wrong.json"));
     let envelope = scene.done(&["dead-letters", "show", &id, "--envelope"]).await;
@@ -100,11 +98,11 @@ async fn a_parked_message_is_listed_shown_edited_and_redriven() {
     let from = |path: &std::path::Path| path.display().to_string();
     let refused = scene.run(&["dead-letters", "edit", &id, "--from", &from(&wrong)]).await;
     refused.assert_refused(1, &["must stay"]);
-    let edited = scene.run(&["dead-letters", "edit", &id, "--from", &from(&file)]).await;
-    // Its next try, with the fault gone, may have been faster.
-    if edited.code != 0 {
-        edited.assert_refused(1, &["is parked"]);
-    }
+    scene.done(&["dead-letters", "edit", &id, "--from", &from(&file)]).await;
+
+    let cleared = scene.done(&[&FAULT[..], &[CAPTURE, "--clear"]].concat()).await;
+    assert_eq!(cleared.trim(), "no faults");
+    // Its next try, with the fault gone, may be faster.
     let redriven = scene.run(&["dead-letters", "redrive", &id]).await;
     if redriven.code != 0 {
         redriven.assert_refused(1, &["is parked"]);

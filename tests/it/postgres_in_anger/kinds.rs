@@ -24,6 +24,7 @@ async fn every_code_is_of_the_kind_that_the_loop_can_act_upon() -> Result<()> {
             let error = db.read::<(i64,)>(sql, &[json!({ "code": code })]).await.expect_err("as you wish");
             let is = match &error {
                 StoreError::Conflict(_) => "conflict",
+                StoreError::Unknown(_) => "unknown",
                 StoreError::Unavailable(_) => "unavailable",
                 StoreError::Refused(_) => "refused",
             };
@@ -117,7 +118,7 @@ async fn who_falls_asleep_inside_a_transaction_is_thrown_out_of_it() -> Result<(
     asleep.execute(ADD, &add("a", 100)).await?;
     added(&db, "a", 1).await?;
     let result = asleep.commit().await;
-    assert!(matches!(result, Err(StoreError::Conflict(_) | StoreError::Unavailable(_))), "{result:?}");
+    assert!(matches!(result, Err(StoreError::Unknown(_) | StoreError::Unavailable(_))), "{result:?}");
     assert_eq!(value(&db, "a").await?, 1);
     added(&impatient, "a", 1).await?;
     Ok(())

@@ -58,6 +58,8 @@ struct Plan {
     refuse: bool,
     delay: Duration,
     trap: Option<(&'static [u8], When)>,
+    /// Whether the trap stays when it has struck.
+    for_ever: bool,
 }
 
 /// What the two directions of one connection tell each other.
@@ -78,7 +80,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
         let address = listener.local_addr()?;
         let wire = Arc::new(Wire {
-            plan: Mutex::new(Plan { target, refuse: false, delay: Duration::ZERO, trap: None }),
+            plan: Mutex::new(Plan { target, refuse: false, delay: Duration::ZERO, trap: None, for_ever: false }),
             cut: watch::Sender::new(()),
             silent: watch::Sender::new(false),
             sprung: AtomicUsize::new(0),
@@ -140,7 +142,19 @@ impl Proxy {
     /// Sets a trap: the connection whose client next sends `pattern` is cut, as `when` says. The
     /// bytes that the server sends next are taken for its answer. Strikes once.
     pub(crate) fn cut_at(&self, pattern: &'static [u8], when: When) {
-        self.plan().trap = Some((pattern, when));
+        let mut plan = self.plan();
+        (plan.trap, plan.for_ever) = (Some((pattern, when)), false);
+    }
+
+    /// The same, and it strikes each time until it is [called off](Self::spare).
+    pub(crate) fn cut_at_each(&self, pattern: &'static [u8], when: When) {
+        let mut plan = self.plan();
+        (plan.trap, plan.for_ever) = (Some((pattern, when)), true);
+    }
+
+    /// No trap any more.
+    pub(crate) fn spare(&self) {
+        self.plan().trap = None;
     }
 
     /// How many traps have struck.
@@ -190,7 +204,7 @@ impl Wire {
         let mut plan = self.plan();
         let (pattern, when) = plan.trap?;
         seen.windows(pattern.len()).any(|window| window == pattern).then(|| {
-            plan.trap = None;
+            plan.trap = plan.trap.filter(|_| plan.for_ever);
             when
         })
     }

@@ -207,6 +207,42 @@ async fn members_that_hold_each_other_dead_do_not_block_each_other() -> Result<(
     Ok(())
 }
 
+/// A renewal takes the rows of several leases, and so does a commit that is fenced. Were it not
+/// in one order, each would wait for the other until Postgres shoots one of them, a second later.
+#[tokio::test]
+async fn a_renewal_and_a_fenced_commit_never_wait_for_each_other() -> Result<()> {
+    let store = Store::postgres().await?;
+    let db = store.ready().await?;
+    let a = claimant("a");
+    // The last name lies first in the table.
+    let mut held = Vec::new();
+    for name in names(2).into_iter().rev() {
+        held.extend(a.claim(db, &[name], 1, NOW).await?);
+    }
+    let lease = |index: usize| [(held[index].name.clone(), held[index].epoch)];
+    let until_waiting = async || {
+        let waiting = "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND $1 <> ''";
+        until("it waits for the commit", PATIENCE, async || {
+            Ok((db.read::<Number>(waiting, &[0; 0]).await?[0].n > 0).then_some(()))
+        })
+        .await
+    };
+    for releasing in [false, true] {
+        let mut tx = db.begin().await?;
+        assert_eq!(lease::fence(&mut tx, &lease(1)).await?.len(), 1);
+        let other = tokio::spawn({
+            let (db, a, held) = (db.clone(), a.clone(), held.clone());
+            async move { if releasing { a.release(&db, &held).await } else { a.attend(&db, NOW + 1).await.map(drop) } }
+        });
+        until_waiting().await?;
+        assert_eq!(lease::fence(&mut tx, &lease(0)).await?.len(), 1, "it holds nothing that comes later");
+        tx.commit().await?;
+        other.await??;
+    }
+    Ok(())
+}
+
 /// It is the database's, so that the clocks of several machines need not agree.
 #[tokio::test]
 async fn the_time_of_leases_goes_on() -> Result<()> {

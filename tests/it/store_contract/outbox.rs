@@ -186,7 +186,7 @@ async fn a_row_goes_from_unpublished_to_settled(store: &Store) -> Result<()> {
     assert_eq!(count(db, "outbox").await?, 2, "a settled row is gone");
 
     let mut tx = db.begin().await?;
-    assert_eq!(outbox::forget_positions(&mut tx, "outbox", &ALL).await?, 1);
+    assert_eq!(outbox::forget_positions(&mut tx, "outbox", &ALL, 100).await?, 1);
     tx.commit().await?;
     assert_eq!(ids(&unpublished(db, "outbox").await?), [rows[1].id, rows[2].id], "after a loss, in order");
 
@@ -214,7 +214,7 @@ async fn what_is_kept_is_marked_and_never_published_again(store: &Store) -> Resu
     assert_eq!(count(db, "events").await?, 2, "an event is kept");
     assert_eq!(outbox::unsettled(db, "events", &ALL).await?.len(), 1);
     let mut tx = db.begin().await?;
-    assert_eq!(outbox::forget_positions(&mut tx, "events", &ALL).await?, 1);
+    assert_eq!(outbox::forget_positions(&mut tx, "events", &ALL, 100).await?, 1);
     tx.commit().await?;
     assert_eq!(ids(&unpublished(db, "events").await?), [rows[1].id], "only what is not settled");
     Ok(())
@@ -237,9 +237,10 @@ async fn only_rows_of_the_asked_partitions_are_seen(store: &Store) -> Result<()>
     assert_eq!(seen, 40);
     assert!(outbox::unpublished(db, "outbox", &[], 100).await?.is_empty());
     let mut tx = db.begin().await?;
-    let forgotten = outbox::forget_positions(&mut tx, "outbox", &[0, 3]).await?;
+    let forgotten = outbox::forget_positions(&mut tx, "outbox", &[0, 3], 100).await?;
+    assert_eq!(outbox::forget_positions(&mut tx, "outbox", &[1, 2], 5).await?, 5, "no more than was asked for");
     tx.commit().await?;
-    assert_eq!(outbox::unsettled(db, "outbox", &[1, 2]).await?.len() as u64, 40 - forgotten);
+    assert_eq!(outbox::unsettled(db, "outbox", &[1, 2]).await?.len() as u64, 40 - 5 - forgotten);
     assert!(outbox::unsettled(db, "outbox", &[0, 3]).await?.is_empty());
     Ok(())
 }

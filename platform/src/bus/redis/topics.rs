@@ -2,8 +2,9 @@
 //!
 //! A channel keeps nothing and knows no groups: who listens now hears it. The
 //! connection feeds a local broadcast per topic. It is made when the first tail is
-//! asked for, and after a fault made again with all its channels; what was said
-//! meanwhile is not heard, which is all that a live view may rely on.
+//! asked for. When it breaks, every tail ends: what is said now is not heard, and only
+//! the end tells so. Whoever still wants to hear asks again, and looks for himself what
+//! he may have missed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Client, Msg, RedisResult};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::link::{self, Backoff, in_time};
 use crate::bus::BusError;
@@ -92,30 +93,29 @@ impl Listener {
                 }
                 message = heard(&mut self.connection) => match message {
                     Some(message) => self.pass_on(&message).await,
-                    None => self.connection = None,
+                    None => self.lost(),
                 },
                 _ = ping.tick(), if connected => {
                     if let Some((sink, _)) = &mut self.connection
                         && timely(sink.ping::<redis::Value>()).await.is_err()
                     {
-                        self.connection = None;
-                    }
-                }
-                () = sleep_until(self.retry_at), if !connected && !self.topics.is_empty() => {
-                    if let Err(error) = self.connect().await {
-                        tracing::debug!(%error, "the topics are not heard at the moment");
+                        self.lost();
                     }
                 }
             }
         }
     }
 
-    /// Connects and subscribes to all topics that somebody still hears, or says why not,
-    /// for a moment to everybody.
+    /// Gives the connection up, and ends every tail: only so does who tails learn that
+    /// something may have been missed. He asks again.
+    fn lost(&mut self) {
+        self.connection = None;
+        self.topics.clear();
+    }
+
+    /// Connects, or says why not, for a moment to everybody.
     async fn connect(&mut self) -> Result<(), BusError> {
-        self.topics.retain(|_, tails| tails.receiver_count() > 0);
-        let channels: Vec<&String> = self.topics.keys().collect();
-        match timely(listen(&self.client, &channels)).await {
+        match timely(listen(&self.client)).await {
             Ok(connection) => {
                 self.connection = Some(connection);
                 self.backoff.reset();
@@ -144,7 +144,7 @@ impl Listener {
         if let Some((sink, _)) = &mut self.connection
             && let Err(error) = timely(sink.subscribe(&channel)).await
         {
-            self.connection = None;
+            self.lost();
             return Err(link::translate(&error));
         }
         let (tails, tail) = broadcast::channel(TAIL_CAPACITY);
@@ -163,18 +163,14 @@ impl Listener {
             if let Some((sink, _)) = &mut self.connection
                 && timely(sink.unsubscribe(&channel)).await.is_err()
             {
-                self.connection = None;
+                self.lost();
             }
         }
     }
 }
 
-async fn listen(client: &Client, channels: &[&String]) -> RedisResult<(PubSubSink, PubSubStream)> {
-    let (mut sink, stream) = client.get_async_pubsub().await?.split();
-    if !channels.is_empty() {
-        sink.subscribe(channels).await?;
-    }
-    Ok((sink, stream))
+async fn listen(client: &Client) -> RedisResult<(PubSubSink, PubSubStream)> {
+    Ok(client.get_async_pubsub().await?.split())
 }
 
 /// The next message; `None` if the connection has ended; never, if there is none.

@@ -117,7 +117,7 @@ impl Session {
     /// Ends the transaction.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if nobody knows whether it happened. What a statement of
+    /// [`StoreError::Unknown`] if nobody knows whether it happened. What a statement of
     /// the transaction failed with, if one did: Postgres answers such a `COMMIT` with a
     /// roll-back and calls it a success.
     pub(in crate::store) async fn commit(mut self, bound: Duration) -> Result<(), StoreError> {
@@ -127,7 +127,7 @@ impl Session {
         let result = self.batch("COMMIT".into(), bound).await;
         self.open = false;
         match result {
-            Err(StoreError::Unavailable(cause)) if self.lost.is_some() => Err(StoreError::unknown_outcome(&cause)),
+            Err(StoreError::Unavailable(cause)) if self.lost.is_some() => Err(StoreError::Unknown(cause)),
             other => other,
         }
     }
