@@ -3,7 +3,7 @@
 //!
 //! A generated client takes any [`Connection`]. In `orderly up` it is the generated
 //! server itself ([`in_process`]): same codec, same interceptors, no socket. In `orderly
-//! serve` it leads to all replicas of a service ([`remote`]), of which some may be dead,
+//! serve` it leads to all replicas of a service ([`remote()`]), of which some may be dead,
 //! stopping, or not there yet. Either way the caller's identity travels in the metadata
 //! of each call, and his [`deadline`] with it.
 //!

@@ -315,3 +315,34 @@ async fn forgotten_scripts_are_sent_again() -> Result<()> {
     assert_eq!(bodies(&take(&mut reader, 2).await?), ["one", "two"]);
     Ok(())
 }
+
+/// After a restart it reads its file first, and answers everything with LOADING. Whoever connects
+/// then is told that it is not there yet, and not that it is and cannot be worked with.
+#[tokio::test]
+async fn a_redis_that_is_still_loading_is_not_there_yet() -> Result<()> {
+    // Microseconds for each command in its file. It listens once in a thousand of them.
+    let slowly = ["--key-load-delay", "300"];
+    let server = RedisServer::start_with(Persistence::AppendOnlyEverySecond, &slowly).await?;
+    let fixture = OnRedis { url: server.url() };
+    let mut connection = by_hand(&fixture).await?;
+    let mut filling = redis::pipe();
+    for number in 0..12_000 {
+        filling.cmd("SET").arg(format!("other.{number}")).arg("").ignore();
+    }
+    filling.query_async::<()>(&mut connection).await?;
+    server.kill9()?;
+    let mut loading = 0;
+    let connected = until("it is there", PATIENCE, async || match RedisBus::connect(&fixture.url).await {
+        Err(BusError::Unreachable(why)) => {
+            loading += usize::from(why.contains("oading"));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+        Ok(bus) => Ok(Some(bus.incarnation().await)),
+    });
+    let (restarted, incarnation) = tokio::join!(server.restart(), connected);
+    restarted?;
+    incarnation??;
+    assert!(loading > 0, "it was met while it loaded");
+    Ok(())
+}

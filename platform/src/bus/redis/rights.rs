@@ -20,7 +20,12 @@ pub(super) async fn check(client: &Client, connection: &mut MultiplexedConnectio
     let answers: RedisResult<Vec<RedisResult<Value>>> =
         questions(&channel).ignore_errors().query_async(connection).await;
     let answers = answers.map_err(|error| link::translate(&error))?;
-    let missing = answers.into_iter().filter_map(Result::err).find(is_refusal);
+    let refused: Vec<RedisError> = answers.into_iter().filter_map(Result::err).collect();
+    // It answers everything so, and knows nothing of rights yet.
+    if let Some(error) = refused.iter().find(|error| error.code() == Some("LOADING")) {
+        return Err(link::translate(error));
+    }
+    let missing = refused.into_iter().find(is_refusal);
     let missing = match missing {
         Some(error) => Some(error),
         None => in_time(CONNECT_TIMEOUT + RESPONSE_TIMEOUT, listen(client, &channel)).await.err(),
