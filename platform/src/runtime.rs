@@ -35,7 +35,7 @@ use crate::{reader, service::Spec};
 use hints::{Hints, rows_topic};
 
 /// At a stop: for what is in to be decided, and what was decided to be published.
-const IN_ORDER: Duration = Duration::from_millis(2_500);
+const IN_TURN: Duration = Duration::from_millis(2_500);
 /// And then for the rest to end, when nothing is waited for any more.
 const IN_HASTE: Duration = Duration::from_millis(1_500);
 
@@ -237,7 +237,7 @@ impl<S: Service> Running<S> {
         let name = inside.name();
         stop_loop.cancel();
         drop(handle);
-        let mut end = Instant::now() + IN_ORDER;
+        let mut end = Instant::now() + IN_TURN;
         for (task, mut joined) in tasks {
             if task == "mover" && !stop_rest.is_cancelled() {
                 stop_rest.cancel();

@@ -135,7 +135,7 @@ impl Claimant {
             .iter()
             .map(|lease| json!({ "name": lease.name, "epoch": lease.epoch, "holder": self.holder }))
             .collect();
-        self.lock_in_order(tx).await?;
+        self.lock_by_name(tx).await?;
         tx.execute(
             "UPDATE leases SET holder = '', expires_at = 0 FROM jsonb_each($1) AS r
              WHERE leases.name = r.value->>'name' AND leases.holder = r.value->>'holder'
@@ -149,7 +149,7 @@ impl Claimant {
     /// Locks what is held under our name in the order in which [`fence`] does. An `UPDATE` alone
     /// takes the rows as they happen to lie, and a commit that is fenced meanwhile takes them by
     /// name: a deadlock, which holds up this process's work for a second.
-    async fn lock_in_order(&self, tx: &mut Tx) -> Result<(), StoreError> {
+    async fn lock_by_name(&self, tx: &mut Tx) -> Result<(), StoreError> {
         tx.fetch_for_update::<Name>(
             "SELECT l.name FROM leases AS l
              WHERE l.holder IN (SELECT r.value->>'holder' FROM jsonb_each($1) AS r) ORDER BY l.name",
@@ -161,7 +161,7 @@ impl Claimant {
 
     /// Renews all that is held under our name.
     async fn renew(&self, tx: &mut Tx, now: Millis) -> Result<Vec<Lease>, StoreError> {
-        self.lock_in_order(tx).await?;
+        self.lock_by_name(tx).await?;
         tx.fetch(
             "UPDATE leases SET expires_at = CAST(r.value->>'until' AS BIGINT) FROM jsonb_each($1) AS r
              WHERE leases.holder = r.value->>'holder'
