@@ -251,7 +251,7 @@ impl Drop for Node {
 fn fresh_address() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let [_, high, low, _] = std::process::id().to_be_bytes().map(u32::from).map(|byte| byte as u8);
+    let [_, _, high, low] = std::process::id().to_be_bytes().map(u32::from).map(|byte| byte as u8);
     let third = low.wrapping_add((number / 250) as u8);
     Ipv4Addr::new(127, 64 | (high & 63), third, (number % 250) as u8 + 2)
 }

@@ -96,6 +96,7 @@ async fn partitions_are_shared_taken_over_from_the_dead_and_given_back() {
     until_shared(&mut ops, "payment", &[4, 4]).await;
     until_shared(&mut ops, "query", &[4, 4]).await;
     until_shared(&mut ops, "inventory", &[PARTITIONS]).await;
+    until_on_the_shelf(&cluster.client(0), "SOAP-OLIVE-BAR").await;
     let ada = cluster.client(0).log_in(CUSTOMER, PASSWORD).await.expect("logs in");
     buy(&ada, 20).await;
 
@@ -116,16 +117,29 @@ async fn partitions_are_shared_taken_over_from_the_dead_and_given_back() {
     green(&url).await;
 }
 
+/// Waits for a demo product: the gateway makes them once it serves. What is refused before that stays
+/// refused under its key.
+async fn until_on_the_shelf(visitor: &Client, sku: &str) {
+    let stocked = until("the demo product", PATIENCE, async || {
+        let asked = visitor.query("query($sku: ID!) { product(sku: $sku) { available } }", json!({ "sku": sku })).await;
+        let available = asked.ok().and_then(|seen| seen["product"]["available"].as_i64());
+        Ok((available > Some(0)).then_some(()))
+    });
+    stocked.await.expect("the shelves are filled");
+}
+
 /// Buys so many times at once, and waits until all of it is confirmed.
 async fn buy(ada: &Client, orders: usize) {
     let each = (0..orders).map(|_| async {
         let key = Uuid::new_v4().to_string();
         // While a dead process holds partitions by lease, the read model may be too far behind for the
         // answer's timeline (STALE); the order is taken once.
+        let mut put_off = None;
         let order = until("an answer", PATIENCE, async || {
-            Ok(ada.place_order(&[("SOAP-OLIVE-BAR", 1)], Some(APPROVED), Some(&key)).await.ok())
+            let order = ada.place_order(&[("SOAP-OLIVE-BAR", 1)], Some(APPROVED), Some(&key)).await;
+            Ok(order.map_err(|error| put_off = Some(error)).ok())
         });
-        let order = order.await.expect("is taken");
+        let order = order.await.unwrap_or_else(|error| panic!("{key}: {error}: {put_off:?}"));
         let id = order["id"].as_str().expect("an id").to_owned();
         ada.await_any_status(&id, &["CONFIRMED", "SHIPPED", "DELIVERED"], PATIENCE).await.expect("is paid");
     });
@@ -136,13 +150,11 @@ async fn buy(ada: &Client, orders: usize) {
 async fn what_happens_in_one_process_is_seen_live_behind_every_gateway() {
     let (cluster, _redis, url) = start([1, 2, 1, 1, 2, 1, 2], &["--payment-window", "10m"]).await;
     let (here, there) = (cluster.client(0), cluster.client(1));
+    until_on_the_shelf(&here, "MUG-ENAMEL-BLUE").await;
     // One log-in is good at both.
     let ada = here.log_in(CUSTOMER, PASSWORD).await.expect("logs in");
     let elsewhere = ada.at(&there);
-    let order = until("the demo products", PATIENCE, async || {
-        Ok(elsewhere.place_order(&[("MUG-ENAMEL-BLUE", 1)], None, Some("live")).await.ok())
-    });
-    let order = order.await.expect("is taken");
+    let order = elsewhere.place_order(&[("MUG-ENAMEL-BLUE", 1)], None, Some("live")).await.expect("is taken");
     let id = order["id"].as_str().expect("an id").to_owned();
     elsewhere.await_status(&id, "AWAITING_PAYMENT", PATIENCE).await.expect("its stock is reserved");
 
