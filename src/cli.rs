@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{audit, config, dead_letters, events, health, import, ops, read_model, serve, up};
+use crate::{audit, config, dead_letters, events, health, import, load, ops, read_model, serve, up};
 
 /// An event-driven shop in one binary: order, payment, inventory and notification services that talk through messages
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ enum Command {
     Health(health::Args),
     /// Import sales in the UCI "Online Retail" format into a running shop
     Import(Box<import::Args>),
+    /// Ask a running shop for much, measure how it answers, and look whether it keeps its promises
+    Load(Box<load::Args>),
     /// Check the shop's promises against its stores; exit code 1 on a breach
     Audit(audit::Args),
     /// Look at messages that could not be obeyed, mend them, try them again, or give them up
@@ -100,6 +102,7 @@ impl Cli {
             Some(Command::Serve(args)) => serve::run(*args).await,
             Some(Command::Health(args)) => health::run(args).await,
             Some(Command::Import(args)) => import::run(*args).await,
+            Some(Command::Load(args)) => load::run(*args).await,
             Some(Command::Audit(args)) => audit::run(args).await,
             Some(Command::DeadLetters(command)) => dead_letters::run(command).await,
             Some(Command::Events(command)) => events::run(command).await,

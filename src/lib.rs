@@ -16,6 +16,7 @@ mod grpc;
 mod health;
 mod http;
 mod import;
+mod load;
 mod ops;
 mod parts;
 mod print;

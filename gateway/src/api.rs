@@ -12,11 +12,13 @@
 //! makes a fresh id, and each call is a command of its own.
 //!
 //! Here: what all of it stands on, and accounts. Then what is done
-//! (`commands.rs`), what is asked (`queries.rs`, for operators `reports.rs`) and
+//! (`commands.rs`), what is asked (`queries.rs`, for operators `reports.rs`; pages of
+//! the catalogue are remembered for a moment, `catalogue.rs`) and
 //! what is watched (`watch.rs`).
 //!
 //! Chapter: `docs/gateway.md`.
 
+mod catalogue;
 mod commands;
 mod error;
 mod notices;
@@ -41,9 +43,11 @@ use platform::bus::Bus;
 use platform::grpc::{Connection, Identity};
 
 use crate::accounts::Accounts;
+use catalogue::Catalogue;
 use notices::Notices;
 
 pub use error::ApiError;
+pub use notices::changes::OrderChange;
 pub(crate) use queries::LARGEST_BATCH;
 pub use values::{
     Account, Address, AdjustStock, Caller, CancelOrder, CardNumber, Edge, LineRequest, MailPreference, Money,
@@ -54,6 +58,9 @@ pub use values::{
 /// Orders as they become: see [`Api::watch`] and [`Api::watch_orders`]. Drop it to
 /// stop; [`Api::end_watches`] ends it.
 pub type OrderStream = BoxStream<'static, OrderWithTimeline>;
+
+/// Changes of orders, those that came together in one: see [`Api::watch_changes`].
+pub type ChangeStream = BoxStream<'static, Vec<OrderChange>>;
 
 /// No service may keep a caller waiting longer than this, nor all of them together who
 /// are asked for one GraphQL request. The outcome of a command is unknown then; sent
@@ -87,6 +94,8 @@ pub struct Api {
     query: QueryClient<Connection>,
     notifications: NotificationsClient<Connection>,
     accounts: Accounts,
+    /// The catalogue's pages of this moment.
+    catalogue: Catalogue,
     /// One tail of the after-commit notices for all watchers of this process.
     notices: Arc<Notices>,
 }
@@ -103,6 +112,7 @@ impl Api {
             query: QueryClient::new(query).max_decoding_message_size(LARGEST_ANSWER),
             notifications: NotificationsClient::new(notifications),
             accounts,
+            catalogue: Catalogue::default(),
             notices: Arc::new(Notices::start(bus)),
         }
     }

@@ -92,16 +92,20 @@ impl Fixture {
 
     /// More is announced at once than whoever listens can hear.
     pub(crate) async fn announce_too_much(&self) {
-        let notice = OrderChanged { order_id: "noise".into(), customer_id: String::new(), version: 1 };
+        let notice = OrderChanged { order_id: "noise".into(), version: 1, ..placed() };
         let bodies = vec![serde_json::to_string(&notice).expect("JSON"); 100_000];
         self.bus.announce("orderly.query.notices", &bodies).await.expect("announces");
     }
 
     /// And says so to who watches.
     pub(crate) async fn announce(&self, order_id: &str, version: i64) {
-        let notice = OrderChanged { order_id: order_id.into(), customer_id: String::new(), version };
-        let body = serde_json::to_string(&notice).expect("JSON");
-        self.bus.announce("orderly.query.notices", &[body]).await.expect("announces");
+        self.announce_all(&[OrderChanged { order_id: order_id.into(), version, ..placed() }]).await;
+    }
+
+    /// What one commit has changed.
+    pub(crate) async fn announce_all(&self, notices: &[OrderChanged]) {
+        let bodies: Vec<_> = notices.iter().map(|notice| serde_json::to_string(notice).expect("JSON")).collect();
+        self.bus.announce("orderly.query.notices", &bodies).await.expect("announces");
     }
 }
 
@@ -113,6 +117,11 @@ impl Fake {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Shop> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A notice of nobody's order.
+pub(crate) fn placed() -> OrderChanged {
+    OrderChanged { status: OrderStatus::Placed.into(), at: 1_700_000_000_000, ..OrderChanged::default() }
 }
 
 fn pounds(amount: i64) -> Option<Money> {

@@ -11,6 +11,8 @@ mod explorer;
 mod peer;
 mod socket;
 
+use std::sync::Arc;
+
 use async_graphql::{Request, Response as GraphQlResponse};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -34,7 +36,7 @@ const LARGEST_BODY: usize = 1 << 20;
 /// read why: 32 MiB. One that goes on is cut off.
 const LARGEST_WASTE: usize = 32 << 20;
 
-#[derive(Clone)]
+/// Shared by all requests: one count for each, instead of a clone of every client in it.
 struct Endpoint {
     api: Api,
     graphql: GraphQl,
@@ -53,11 +55,11 @@ fn router_with(api: Api, sockets: Sockets) -> Router {
     Router::new()
         .route("/graphql", post(answer).get(open).fallback(not_post))
         .route("/graphql/schema", get(async || sdl()))
-        .with_state(endpoint)
+        .with_state(Arc::new(endpoint))
         .merge(explorer::router())
 }
 
-async fn answer(State(endpoint): State<Endpoint>, Peer(from): Peer, headers: HeaderMap, body: Body) -> Response {
+async fn answer(State(endpoint): State<Arc<Endpoint>>, Peer(from): Peer, headers: HeaderMap, body: Body) -> Response {
     let request = match read(&headers, body).await {
         Ok(request) => request,
         Err((status, message)) => return json(status, &refusal(ApiError::bad_input(message))),
@@ -69,7 +71,12 @@ async fn answer(State(endpoint): State<Endpoint>, Peer(from): Peer, headers: Hea
 }
 
 /// `GET /graphql`: a WebSocket, or a person with a browser.
-async fn open(State(endpoint): State<Endpoint>, Peer(from): Peer, headers: HeaderMap, upgrade: Upgrade) -> Response {
+async fn open(
+    State(endpoint): State<Arc<Endpoint>>,
+    Peer(from): Peer,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Response {
     match upgrade {
         Upgrade::Asked(upgrade) => endpoint.sockets.clone().open(endpoint, from, &headers, *upgrade),
         Upgrade::Wrong => refused(StatusCode::BAD_REQUEST, ApiError::bad_input("that is no WebSocket handshake")),

@@ -8,7 +8,8 @@
 //!
 //! The payload is proto3 JSON of the type named in `type`.
 
-use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -60,6 +61,10 @@ pub struct Envelope {
     pub deliver_at: Option<Millis>,
     /// Proto3 JSON.
     pub data: Box<RawValue>,
+    /// The text it was read from, if it was: for [`Envelope::text`]. Whoever changes another
+    /// field of what was read empties this one.
+    #[serde(skip)]
+    pub text: Option<Arc<str>>,
 }
 
 impl Envelope {
@@ -74,6 +79,25 @@ impl Envelope {
     /// The text is not an envelope.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         serde_json::from_str(text).map_err(|error| Malformed(format!("not an envelope: {error}")))
+    }
+
+    /// Reads an envelope and keeps its text, so that it can be handed on as it came.
+    ///
+    /// # Errors
+    /// The text is not an envelope.
+    pub fn read(text: &Arc<str>) -> Result<Self, Malformed> {
+        Ok(Self { text: Some(text.clone()), ..Self::parse(text)? })
+    }
+
+    /// The envelope as it travels: the text it was read from, or else written now.
+    ///
+    /// # Panics
+    /// If it cannot be written as JSON, which every envelope can.
+    pub fn text(&self) -> Arc<str> {
+        match &self.text {
+            Some(text) => text.clone(),
+            None => serde_json::to_string(self).expect("an envelope is JSON").into(),
+        }
     }
 
     /// Reads the payload as `T`.
@@ -129,17 +153,36 @@ pub fn fresh_id() -> String {
 
 /// Milliseconds as CloudEvents writes time.
 mod rfc3339 {
-    use super::{DateTime, Millis, Utc};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt;
+
+    use chrono::{DateTime, SecondsFormat};
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+
+    use super::Millis;
 
     pub(super) fn serialize<S: Serializer>(millis: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
-        let time = DateTime::<Utc>::from_timestamp_millis(*millis).unwrap_or_default();
-        serializer.collect_str(&time.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
+        let time = DateTime::from_timestamp_millis(*millis).unwrap_or_default();
+        serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text).map(|time| time.timestamp_millis()).map_err(D::Error::custom)
+        deserializer.deserialize_str(Time)
+    }
+
+    /// Reads a time where it stands in the text, without a copy.
+    struct Time;
+
+    impl Visitor<'_> for Time {
+        type Value = Millis;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time such as 2026-01-31T12:00:00.000Z")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Millis, E> {
+            DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis()).map_err(E::custom)
+        }
     }
 }
 
@@ -162,6 +205,7 @@ mod tests {
             traceparent: None,
             deliver_at: None,
             data: RawValue::from_string(r#"{"z":1,"a":"ü"}"#.into()).expect("JSON"),
+            text: None,
         };
         let text = serde_json::to_string(&envelope).expect("writes");
         assert!(text.contains("2023-11-14T22:13:20.123Z"), "{text}");
@@ -169,5 +213,18 @@ mod tests {
         assert_eq!(back.time, envelope.time);
         assert_eq!(back.data.get(), envelope.data.get());
         assert_eq!(back.short_kind(), "Happened");
+    }
+    #[test]
+    fn what_was_read_is_handed_on_as_it_came() {
+        let text: Arc<str> = r#"{ "specversion": "1.0", "id": "i", "type": "t", "source": "/s", "subject": "x",
+            "sequence": 1, "time": "2023-11-14T22:13:20.123+00:00", "dataschema": "1", "correlationid": "c",
+            "causationid": "d", "data": {} }"#
+            .into();
+        let read = Envelope::read(&text).expect("reads");
+        assert_eq!(read.time, 1_700_000_000_123);
+        assert_eq!(read.text(), text);
+        let made = Envelope { text: None, ..read };
+        let back = Envelope::parse(&made.text()).expect("reads");
+        assert_eq!((back.id, back.subject, back.time), (made.id, made.subject, made.time));
     }
 }

@@ -104,11 +104,11 @@ async fn read_while_held(
             () = changed(held) => return Ok(()),
             batch = subscription.next(READ) => batch?,
         };
-        room.send(
-            batch
-                .into_iter()
-                .filter_map(|delivery| now_held.get(&delivery.partition).map(|hold| (delivery, hold.clone())))
-                .collect(),
-        );
+        let mut read = Read::with_capacity(batch.len());
+        read.extend(batch.into_iter().filter_map(|delivery| {
+            let hold = now_held.get(&delivery.partition)?.clone();
+            Some((delivery, hold))
+        }));
+        room.send(read);
     }
 }

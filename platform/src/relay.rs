@@ -219,7 +219,7 @@ impl Relay {
                     sweep_at = swept + self.sweep_every;
                 }
                 () = tokio::time::sleep_until(mark_at), if marks.any() => {
-                    let progress = marks.write(&self.db, &*self.bus).await?;
+                    let progress = marks.write_ripe(&self.db, &*self.bus).await?;
                     mark_at = Instant::now() + if progress { MARK_EVERY } else { MARK_EVERY * 10 };
                 }
                 rows = self.rows.recv() => {
@@ -246,28 +246,29 @@ impl Relay {
 
     /// Publishes rows in their order and remembers where they came to stand.
     async fn publish(&self, rows: Vec<Row>, incarnation: &str, marks: &mut Marks) -> Result<(), Interruption> {
-        let mut streams: Vec<Arc<str>> = Vec::new();
-        let entries: Vec<Entry> = rows
-            .iter()
-            .map(|(_, row)| {
-                let stream = match streams.iter().find(|stream| ***stream == *row.stream) {
-                    Some(stream) => stream.clone(),
-                    None => {
-                        let stream: Arc<str> = row.stream.as_str().into();
-                        streams.push(stream.clone());
-                        stream
-                    }
-                };
-                Entry { stream, partition: partition(row), body: row.envelope.as_str().into() }
-            })
-            .collect();
-        if entries.is_empty() {
+        if rows.is_empty() {
             return Ok(());
+        }
+        // A service writes to few streams: a list of them is quicker than a map.
+        let mut streams: Vec<Arc<str>> = Vec::new();
+        let mut keys = Vec::with_capacity(rows.len());
+        let mut entries = Vec::with_capacity(rows.len());
+        for (table, row) in rows {
+            let stream = match streams.iter().find(|stream| ***stream == *row.stream) {
+                Some(stream) => stream.clone(),
+                None => {
+                    let stream: Arc<str> = row.stream.as_str().into();
+                    streams.push(stream.clone());
+                    stream
+                }
+            };
+            keys.push((table, row.id));
+            entries.push(Entry { stream, partition: partition(&row), body: row.envelope });
         }
         let positions = self.bus.publish(incarnation, &entries).await?;
         self.demand.tell(&*self.bus, &entries).await;
-        for (((table, row), entry), position) in rows.iter().zip(entries).zip(positions) {
-            marks.published(table, entry.stream, entry.partition, Mark { id: row.id, position }, false);
+        for (((table, id), entry), position) in keys.into_iter().zip(entries).zip(positions) {
+            marks.published(table, entry.stream, entry.partition, Mark { id, position }, false);
         }
         Ok(())
     }

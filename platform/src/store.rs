@@ -84,17 +84,27 @@ impl Default for StoreOptions {
     }
 }
 
-/// One SQLite file: a durable writer, a lazy writer, and readers.
+/// One SQLite file: a writer, and readers.
 #[derive(Debug)]
 struct Sqlite {
-    /// Held by whichever transaction writes, so that the two writers never meet
-    /// in SQLite's own lock, which waits by polling.
+    /// Held by whichever transaction writes; waiting for it is a queue.
     writing: Arc<Mutex<()>>,
-    /// `synchronous=FULL`: the commit returns when the disk has it.
-    durable: SqlitePool,
-    /// `synchronous=NORMAL`: survives the process, not a power cut.
-    lazy: SqlitePool,
+    /// One connection for durable and for lazy transactions: what one connection has written,
+    /// another has to read again from the file, and its whole cache with it.
+    writer: SqlitePool,
     readers: SqlitePool,
+}
+
+/// Begins a transaction whose commit returns when the disk has it.
+const DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
+/// Begins a transaction whose commit survives the process, and not a power cut.
+const LAZY: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
+
+impl Sqlite {
+    async fn begin(&self, how: &'static str) -> Result<Tx, StoreError> {
+        let guard = self.writing.clone().lock_owned().await;
+        Ok(Tx::sqlite(self.writer.begin_with(how).await?, Some(guard)))
+    }
 }
 
 impl Db {
@@ -118,16 +128,13 @@ impl Db {
             .row_buffer_size(1024)
             .thread_name(thread_name)
             .disable_statement_logging();
-        let writer = |synchronous| {
-            let options = options.clone().synchronous(synchronous);
-            sqlite_pool(1).connect_with(options)
-        };
         Ok(Self {
             engine: Engine::Sqlite(Arc::new(Sqlite {
                 writing: Arc::new(Mutex::new(())),
-                durable: writer(SqliteSynchronous::Full).await?,
-                lazy: writer(SqliteSynchronous::Normal).await?,
-                readers: sqlite_pool(4).connect_lazy_with(options.clone().pragma("query_only", "on")),
+                writer: sqlite_pool(1).connect_with(options.clone().synchronous(SqliteSynchronous::Full)).await?,
+                // Their caches are small, since they are four, and void after each commit.
+                readers: sqlite_pool(4)
+                    .connect_lazy_with(options.pragma("cache_size", "-1000").pragma("query_only", "on")),
             })),
         })
     }
@@ -197,10 +204,7 @@ impl Db {
     /// The store cannot be reached.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match &self.engine {
-            Engine::Sqlite(sqlite) => {
-                let guard = sqlite.writing.clone().lock_owned().await;
-                Ok(Tx::sqlite(sqlite.durable.begin_with("BEGIN IMMEDIATE").await?, Some(guard)))
-            }
+            Engine::Sqlite(sqlite) => sqlite.begin(DURABLE).await,
             Engine::Postgres(sessions) => Ok(Tx::postgres(sessions.begin("BEGIN").await?, sessions.patience())),
         }
     }
@@ -211,10 +215,7 @@ impl Db {
     /// The store cannot be reached.
     pub async fn begin_lazy(&self) -> Result<Tx, StoreError> {
         match &self.engine {
-            Engine::Sqlite(sqlite) => {
-                let guard = sqlite.writing.clone().lock_owned().await;
-                Ok(Tx::sqlite(sqlite.lazy.begin_with("BEGIN IMMEDIATE").await?, Some(guard)))
-            }
+            Engine::Sqlite(sqlite) => sqlite.begin(LAZY).await,
             Engine::Postgres(sessions) => {
                 let session = sessions.begin("BEGIN; SET LOCAL synchronous_commit TO off").await?;
                 Ok(Tx::postgres(session, sessions.patience()))
@@ -271,8 +272,7 @@ impl Db {
         match &self.engine {
             Engine::Sqlite(sqlite) => {
                 sqlite.readers.close().await;
-                sqlite.lazy.close().await;
-                sqlite.durable.close().await;
+                sqlite.writer.close().await;
             }
             Engine::Postgres(sessions) => sessions.close().await,
         }
@@ -292,4 +292,31 @@ fn sqlite_pool(connections: u32) -> SqlitePoolOptions {
 
 fn json(args: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(args).map_err(|error| StoreError::Refused(format!("arguments are no JSON: {error}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    #[derive(FromRow)]
+    struct Setting {
+        synchronous: i64,
+    }
+
+    async fn synchronous(mut tx: Tx) -> i64 {
+        let rows: Vec<Setting> =
+            tx.fetch("SELECT synchronous FROM pragma_synchronous WHERE $1 <> ''", &[0; 0]).await.unwrap();
+        rows[0].synchronous
+    }
+
+    #[tokio::test]
+    async fn what_is_durable_on_sqlite_is_so_after_what_is_lazy() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open_sqlite(&folder.path().join("store.db")).await.unwrap();
+        let (normal, full) = (1, 2);
+        assert_eq!(synchronous(db.begin().await.unwrap()).await, full);
+        assert_eq!(synchronous(db.begin_lazy().await.unwrap()).await, normal);
+        assert_eq!(synchronous(db.begin().await.unwrap()).await, full);
+    }
 }

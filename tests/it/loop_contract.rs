@@ -312,6 +312,7 @@ fn letter_from<T: Payload>(source: &str, subject: &str, sequence: i64, payload: 
         traceparent: None,
         deliver_at: None,
         data: to_raw_value(payload).unwrap(),
+        text: None,
     };
     serde_json::to_string(&envelope).unwrap()
 }

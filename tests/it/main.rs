@@ -16,6 +16,7 @@ mod fault_run;
 mod guarded_servers;
 mod journey;
 mod kill;
+mod load;
 mod loop_contract;
 mod ops;
 mod oversell;

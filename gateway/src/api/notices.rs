@@ -8,8 +8,10 @@
 //! watchers whenever it may have missed some (a new tail, a tail fallen behind);
 //! and every watcher looks by itself now and then, in case a broker lost some.
 //!
-//! Whoever watches *all* orders has a [`feed`] instead, and is told when it has a gap.
+//! Whoever watches *all* orders has a [`feed`] instead, or is content with what the notices
+//! themselves say and has [`changes`]. Both are told when they have a gap.
 
+pub(super) mod changes;
 pub(super) mod feed;
 
 use std::collections::HashMap;
@@ -18,10 +20,12 @@ use std::time::Duration;
 
 use contracts::query::OrderChanged;
 use platform::bus::Bus;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
+use super::OrderStatus;
+use changes::{Changes, Everyone, OrderChange};
 use feed::{Feed, Feeds};
 
 /// Where the query service announces; bodies are `OrderChanged` as JSON.
@@ -35,6 +39,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// How long a feed may wait for the topic to be heard.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Notices that are passed on at a time: more than one commit has.
+const AT_ONCE: usize = 1_000;
 
 /// The highest version announced since the watcher registered, and how often all
 /// were told to look again.
@@ -51,6 +58,8 @@ struct Watched {
     orders: HashMap<String, watch::Sender<News>>,
     /// Those who watch every order.
     feeds: Feeds,
+    /// Those who watch what is announced of every order.
+    changes: Everyone,
     /// Set when the gateway stops: no watch goes on.
     ended: bool,
 }
@@ -90,10 +99,22 @@ impl Notices {
 
     /// Hears of every order from now on; `None` if the topic cannot be heard now.
     pub(super) async fn feed(&self) -> Option<Feed> {
+        self.hearing().await?;
+        Some(Feed::new(&self.watched))
+    }
+
+    /// Hears what the notices say of every order that comes to stand at one of
+    /// `statuses`; `None` if the topic cannot be heard now.
+    pub(super) async fn changes(&self, statuses: &[OrderStatus]) -> Option<Changes> {
+        self.hearing().await?;
+        Some(Changes::new(&self.watched, statuses))
+    }
+
+    /// Waits until the topic is heard, but not for long.
+    async fn hearing(&self) -> Option<()> {
         let mut state = self.state.subscribe();
         let heard = state.wait_for(|state| *state != State::Deaf);
-        tokio::time::timeout(PATIENCE, heard).await.ok()?.ok()?;
-        Some(Feed::new(&self.watched))
+        tokio::time::timeout(PATIENCE, heard).await.ok()?.ok().map(drop)
     }
 
     /// To wait with for [`State::Ended`].
@@ -107,6 +128,7 @@ impl Notices {
         watched.ended = true;
         watched.orders.clear();
         watched.feeds.end();
+        watched.changes.end();
         self.state.send_replace(State::Ended);
     }
 }
@@ -182,10 +204,13 @@ async fn tail(bus: Arc<dyn Bus>, watched: Shared, state: Arc<watch::Sender<State
         set(State::Hearing);
         loop {
             match notices.recv().await {
-                Ok(body) => match serde_json::from_str(&body) {
-                    Ok(changed) => pass_on(&watched, &changed),
-                    Err(error) => tracing::warn!(%error, "a notice that does not read"),
-                },
+                Ok(body) => {
+                    let (bodies, is_whole) = with_its_neighbours(body, &mut notices);
+                    pass_on(&watched, &bodies);
+                    if !is_whole {
+                        poke(&watched);
+                    }
+                }
                 Err(RecvError::Lagged(_)) => poke(&watched),
                 Err(RecvError::Closed) => break,
             }
@@ -195,21 +220,48 @@ async fn tail(bus: Arc<dyn Bus>, watched: Shared, state: Arc<watch::Sender<State
     }
 }
 
-fn pass_on(watched: &Mutex<Watched>, changed: &OrderChanged) {
-    let watched = lock(watched);
-    watched.feeds.tell(&changed.order_id);
-    if let Some(news) = watched.orders.get(&changed.order_id) {
-        news.send_if_modified(|news| {
-            let newer = changed.version > news.version;
-            news.version = news.version.max(changed.version);
-            newer
-        });
+/// What was announced together is passed on together. Also tells whether nothing was
+/// missed behind it.
+fn with_its_neighbours(first: Arc<str>, notices: &mut broadcast::Receiver<Arc<str>>) -> (Vec<Arc<str>>, bool) {
+    let mut bodies = vec![first];
+    while bodies.len() < AT_ONCE {
+        match notices.try_recv() {
+            Ok(body) => bodies.push(body),
+            Err(TryRecvError::Lagged(_)) => return (bodies, false),
+            // That it is closed is told again to who waits.
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        }
     }
+    (bodies, true)
+}
+
+fn pass_on(watched: &Mutex<Watched>, notices: &[Arc<str>]) {
+    let read = |body: &Arc<str>| match serde_json::from_str(body) {
+        Ok(changed) => Some(changed),
+        Err(error) => {
+            tracing::warn!(%error, "a notice that does not read");
+            None
+        }
+    };
+    let changed: Vec<OrderChanged> = notices.iter().filter_map(read).collect();
+    let watched = lock(watched);
+    for changed in &changed {
+        watched.feeds.tell(&changed.order_id);
+        if let Some(news) = watched.orders.get(&changed.order_id) {
+            news.send_if_modified(|news| {
+                let newer = changed.version > news.version;
+                news.version = news.version.max(changed.version);
+                newer
+            });
+        }
+    }
+    watched.changes.tell(changed.into_iter().map(OrderChange::try_from));
 }
 
 fn poke(watched: &Mutex<Watched>) {
     let watched = lock(watched);
     watched.feeds.break_off();
+    watched.changes.break_off();
     for news in watched.orders.values() {
         news.send_modify(|news| news.pokes += 1);
     }
@@ -219,8 +271,9 @@ fn poke(watched: &Mutex<Watched>) {
 mod tests {
     use super::*;
 
-    fn changed(order_id: &str, version: i64) -> OrderChanged {
-        OrderChanged { order_id: order_id.into(), customer_id: "c".into(), version }
+    fn changed(order_id: &str, version: i64) -> [Arc<str>; 1] {
+        let notice = OrderChanged { order_id: order_id.into(), version, ..OrderChanged::default() };
+        [serde_json::to_string(&notice).expect("JSON").into()]
     }
 
     fn has_news(registration: &mut Registration) -> bool {

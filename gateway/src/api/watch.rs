@@ -13,7 +13,7 @@ use platform::error::Code;
 
 use super::notices::feed::Feed;
 use super::notices::{Registration, State};
-use super::{Api, ApiError, Caller, OrderStream, OrderWithTimeline, operator};
+use super::{Api, ApiError, Caller, ChangeStream, OrderStatus, OrderStream, OrderWithTimeline, operator};
 
 /// Orders of a feed that are read at one time.
 const AT_ONCE: usize = 16;
@@ -61,6 +61,29 @@ impl Api {
         let feed = feed.ok_or_else(|| ApiError::internal("the notices", "cannot be heard"))?;
         let watcher = FeedWatcher { api: self.clone(), caller: caller.clone(), feed, shown: Shown::default() };
         Ok(stream::unfold(watcher, FeedWatcher::next).flat_map(stream::iter).boxed())
+    }
+
+    /// Every order that comes to stand at one of `statuses` from now on, for operators: what
+    /// the read model's notices say, and no more, so that no order is read for it. Those
+    /// that change together come together. A version may be passed over, and none comes after
+    /// a higher one. The stream ends as that of [`watch_orders`](Self::watch_orders) does.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `FORBIDDEN`, `UNAVAILABLE`.
+    pub async fn watch_changes(&self, caller: &Caller, statuses: &[OrderStatus]) -> Result<ChangeStream, ApiError> {
+        operator(caller)?;
+        let changes = self.notices.changes(statuses).await;
+        let changes = changes.ok_or_else(|| ApiError::internal("the notices", "cannot be heard"))?;
+        let watched = stream::unfold((changes, Shown::default()), async |(changes, mut shown)| {
+            loop {
+                let mut news = changes.next().await?;
+                news.retain(|change| shown.is_news(&change.id, change.version));
+                if !news.is_empty() {
+                    return Some((news, (changes, shown)));
+                }
+            }
+        });
+        Ok(watched.boxed())
     }
 
     /// Ends every watch, now and from now on: called when the gateway stops, since

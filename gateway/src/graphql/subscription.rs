@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use platform::error::Code;
 
 use super::limits;
-use super::objects::order::OrderObject;
+use super::objects::order::{OrderChangeObject, OrderObject, OrderStatus};
 use super::request::{api, caller};
 use crate::api::ApiError;
 
@@ -41,13 +41,38 @@ impl Subscription {
         &self,
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = Result<OrderObject, ApiError>>, ApiError> {
-        let api = api(ctx)?.clone();
-        let orders = api.watch_orders(caller(ctx)?).await?;
+        let orders = api(ctx)?.watch_orders(caller(ctx)?).await?;
         // Its timeline was not read with it: it comes in batches, if it is asked for.
         let orders = orders.map(|found| Ok(OrderObject::from(found.order)));
-        let gap = stream::once(async move { if api.has_ended() { None } else { Some(Err(gap())) } });
-        Ok(orders.chain(gap.filter_map(|gap| async { gap })))
+        Ok(orders.chain(end(ctx)?))
     }
+
+    /// Every order that changes from now on: where it stands, and no more, so that nothing has to be
+    /// read for it. Those that change together come together. Versions may be passed over and never go back. Ends as `orderUpdates` does. For
+    /// operators.
+    #[graphql(complexity = "limits::CALL + 50 * child_complexity")]
+    async fn order_changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only changes after which the order stands at one of these; left out: all.")] statuses: Option<
+            Vec<OrderStatus>,
+        >,
+    ) -> Result<impl Stream<Item = Result<Vec<OrderChangeObject>, ApiError>>, ApiError> {
+        let statuses: Vec<_> = match statuses {
+            Some(statuses) => statuses.into_iter().map(Into::into).collect(),
+            None => crate::api::OrderStatus::ALL.to_vec(),
+        };
+        let changes = api(ctx)?.watch_changes(caller(ctx)?, &statuses).await?;
+        let changes = changes.map(|changes| Ok(changes.into_iter().map(OrderChangeObject::from).collect()));
+        Ok(changes.chain(end(ctx)?))
+    }
+}
+
+/// The end of a feed: an error if there may be a gap, and nothing if the gateway stops.
+fn end<T>(ctx: &Context<'_>) -> Result<impl Stream<Item = Result<T, ApiError>> + use<T>, ApiError> {
+    let api = api(ctx)?.clone();
+    let gap = stream::once(async move { if api.has_ended() { None } else { Some(Err(gap())) } });
+    Ok(gap.filter_map(|gap| async { gap }))
 }
 
 fn gap() -> ApiError {

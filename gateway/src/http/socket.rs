@@ -88,7 +88,7 @@ impl Sockets {
     /// Answers the handshake, and serves the connection from then on.
     pub(super) fn open(
         self,
-        endpoint: Endpoint,
+        endpoint: Arc<Endpoint>,
         from: Option<IpAddr>,
         headers: &HeaderMap,
         upgrade: WebSocketUpgrade,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::item::{Receipt, panic_text};
 use super::{Answer, BATCH, Intake, Item, OperatorCommand, Origin, Read, ServiceLoop};
-use crate::bus::Timer;
+use crate::bus::{Delivery, Timer};
 use crate::delay_queue::REDRIVE;
 use crate::reader::changed;
 use crate::service::Service;
@@ -74,6 +74,7 @@ impl<S: Service> ServiceLoop<S> {
     /// Moves what is ready into the batch, but for messages of a subject that is
     /// on the telephone.
     fn take_ready(&mut self, items: &mut Vec<Item<S>>) {
+        items.reserve(self.ready.len().min(BATCH.saturating_sub(items.len())));
         while items.len() < BATCH {
             let Some(item) = self.ready.pop_front() else { break };
             let busy = !item.is_answer && item.subject().is_some_and(|subject| self.calling.contains_key(subject));
@@ -101,21 +102,17 @@ impl<S: Service> ServiceLoop<S> {
 
     async fn admit_deliveries(&mut self, read: Read) {
         for (delivery, hold) in read {
-            let receipt = Receipt {
-                stream: delivery.stream.clone(),
-                partition: delivery.partition,
-                position: delivery.position,
-                hold,
-            };
-            let Some(body) = delivery.body.clone() else {
-                tracing::warn!(stream = %delivery.stream, position = %delivery.position, "delivered after it was trimmed");
+            let Delivery { stream, partition, position, body } = delivery;
+            let receipt = Receipt { stream, partition, position, hold };
+            let Some(body) = body else {
+                tracing::warn!(stream = %receipt.stream, %position, "delivered after it was trimmed");
                 self.parts.after_commit.ack(vec![receipt]);
                 continue;
             };
-            if *delivery.stream == *self.parts.service.spec().timers {
+            if *receipt.stream == *self.parts.service.spec().timers {
                 self.admit_timer(&body, receipt).await;
             } else {
-                self.ready.push_back(Item::of_message(&*self.parts.service, &delivery, body, receipt));
+                self.ready.push_back(Item::of_message(&*self.parts.service, body, receipt));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::bus::{Delivery, Position, Timer};
+use crate::bus::{Position, Timer};
 use crate::error::{Failure, Rejection, Unavailable};
 use crate::message::{Envelope, Malformed};
 use crate::service::{Heard, Service};
@@ -90,21 +90,21 @@ impl<S: Service> Item<S> {
 
     /// A message as it was delivered; one that is no envelope gets a line of its
     /// own, so that it is parked alone.
-    pub(crate) fn of_message(service: &S, delivery: &Delivery, body: Arc<str>, receipt: Receipt) -> Self {
-        let (letter, intake) = match Envelope::parse(&body).and_then(with_a_line) {
+    pub(crate) fn of_message(service: &S, body: Arc<str>, receipt: Receipt) -> Self {
+        let (letter, intake) = match Envelope::read(&body).and_then(with_a_line) {
             Ok(envelope) => {
                 let intake = hear(service, &envelope);
-                (Letter::of(envelope, delivery.stream.clone(), body), intake)
+                (Letter::of(envelope, receipt.stream.clone(), body), intake)
             }
             Err(Malformed(reason)) => {
                 let line =
-                    (format!("{UNREADABLE}{}.{}", delivery.stream, delivery.partition), delivery.position.to_string());
+                    (format!("{UNREADABLE}{}.{}", receipt.stream, receipt.partition), receipt.position.to_string());
                 let letter = Letter {
                     line,
                     sequence: 1,
                     id: String::new(),
                     kind: String::new(),
-                    stream: delivery.stream.clone(),
+                    stream: receipt.stream.clone(),
                     // Postgres keeps no NUL, and what cannot be parked stays pending for ever.
                     body: body.replace('\0', "\u{fffd}").into(),
                     parked: None,
@@ -119,7 +119,7 @@ impl<S: Service> Item<S> {
     pub(crate) fn of_parked(service: &S, parked: Parked, receipts: Vec<Receipt>) -> Self {
         let body: Arc<str> = parked.envelope.as_str().into();
         let stream: Arc<str> = parked.stream.as_str().into();
-        let (id, kind, intake) = match Envelope::parse(&body).and_then(with_a_line) {
+        let (id, kind, intake) = match Envelope::read(&body).and_then(with_a_line) {
             Ok(envelope) => {
                 let intake = hear(service, &envelope);
                 (envelope.id, envelope.kind, intake)

@@ -1,12 +1,12 @@
 //! The **unit of work**: one batch, one transaction.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::item::{Letter, StoredResult, panic_text};
+use super::item::{Letter, Receipt, StoredResult, panic_text};
 use super::{Intake, Item, Origin, Parts};
 use crate::bus::{Timer, TimerKey};
 use crate::delay_queue::{redrive_now, redrive_timer};
@@ -17,7 +17,7 @@ use crate::store::idempotency::{self, Stored};
 use crate::store::inbox::{self, Arrival, Line, Progress};
 use crate::store::outbox::{self, OutboxRow, Stamp};
 use crate::store::parked::{self, Parked, State};
-use crate::store::{StoreError, lease};
+use crate::store::{StoreError, Tx, lease};
 use crate::tenure::lease_name;
 
 /// What became of an item.
@@ -47,18 +47,27 @@ pub(super) struct Done<S: Service> {
     pub(super) struck: BTreeMap<String, i64>,
 }
 
-/// What a batch adds up to while its items are decided.
-struct Ledger<S: Service> {
-    progress: HashMap<Line, Progress>,
+/// A line in the course of a batch.
+#[derive(Default)]
+struct Course {
+    /// The last sequence obeyed before this batch.
+    from: i64,
+    now: Progress,
+}
+
+/// What a batch adds up to while its items are decided. Names are borrowed from the items.
+struct Ledger<'a, S: Service> {
+    courses: HashMap<&'a Line, Course>,
     /// The parked messages that are redriven: how often each has been tried, and its text.
     tried: HashMap<(Line, i64), (i64, Arc<str>)>,
-    /// Line -> where it stood before this batch.
-    moved: HashMap<Line, i64>,
+    /// Results of earlier batches.
     stored: HashMap<String, Stored<S::Reply>>,
+    /// Results of this batch, and where each command's is among them.
     results: Vec<(String, Stored<S::Reply>)>,
+    fresh: HashMap<&'a str, usize>,
     parked: Vec<Parked>,
     unparked: Vec<(String, String, i64)>,
-    on_the_telephone: HashSet<String>,
+    on_the_telephone: HashSet<&'a str>,
     messages: Vec<Outgoing>,
     causes: Vec<String>,
     /// What each timer's key comes to in the end: set, or taken back.
@@ -83,15 +92,8 @@ impl<S: Service> Parts<S> {
         let moment = Moment { now: self.clock.now() };
         let mut tx = self.db.begin().await?;
 
-        let leases: HashSet<(String, i64)> = items
-            .iter()
-            .flat_map(|item| &item.receipts)
-            .map(|receipt| (lease_name(receipt.partition), receipt.hold.epoch))
-            .collect();
-        let leases: Vec<_> = leases.into_iter().collect();
-        let standing: HashSet<String> = lease::fence(&mut tx, &leases).await?.into_iter().collect();
-
-        let progress = inbox::load(&mut tx, items.iter().filter_map(Item::line)).await?;
+        let lost = self.lost_leases(&mut tx, items).await?;
+        let lines = inbox::load(&mut tx, items.iter().filter_map(Item::line)).await?;
         let tried = parked::find(&mut tx, &items.iter().filter_map(Item::redriven).collect::<Vec<_>>()).await?;
         let ids: Vec<&str> = items.iter().filter_map(Item::command_id).collect();
         let stored = idempotency::load(&mut tx, &ids).await?;
@@ -99,11 +101,11 @@ impl<S: Service> Parts<S> {
         let mut batch = self.service.load(&mut tx, &inputs).await?;
 
         let mut ledger = Ledger {
-            progress,
+            courses: lines.into_iter().map(|(line, now)| (line, Course { from: now.last, now })).collect(),
             tried: tried.into_iter().map(|(key, row)| (key, (row.attempts, row.envelope.into()))).collect(),
-            moved: HashMap::new(),
             stored,
             results: Vec::new(),
+            fresh: HashMap::new(),
             parked: Vec::new(),
             unparked: Vec::new(),
             on_the_telephone: HashSet::new(),
@@ -115,7 +117,7 @@ impl<S: Service> Parts<S> {
         let verdicts: Vec<_> = items
             .iter()
             .map(|item| {
-                if item.receipts.iter().all(|receipt| standing.contains(&lease_name(receipt.partition))) {
+                if lost.is_empty() || !item.receipts.iter().any(|receipt| lost.contains(&read_under(receipt))) {
                     self.decide_item(&mut batch, &mut ledger, item, moment)
                 } else {
                     Verdict::Fenced
@@ -136,12 +138,10 @@ impl<S: Service> Parts<S> {
         };
         let rows = outbox::append(&mut tx, &ledger.messages, stamp).await?;
         let moved: Vec<_> = ledger
-            .moved
+            .courses
             .iter()
-            .map(|(line, from)| {
-                (line.clone(), *from, ledger.progress.get(line).map_or(*from, |progress| progress.last))
-            })
-            .filter(|(_, from, to)| to > from)
+            .filter(|(_, course)| course.now.last > course.from)
+            .map(|(line, course)| (*line, course.from, course.now.last))
             .collect();
         inbox::save(&mut tx, &moved, moment.now).await?;
         idempotency::save(&mut tx, &ledger.results, moment.now).await?;
@@ -160,7 +160,27 @@ impl<S: Service> Parts<S> {
         Ok(Done { verdicts, rows, timers, cancelled, announcements, struck: ledger.struck })
     }
 
-    fn decide_item(&self, batch: &mut S::Batch, ledger: &mut Ledger<S>, item: &Item<S>, moment: Moment) -> Verdict<S> {
+    /// Those leases that the items were read under and that somebody else has by now; the others
+    /// are held in place until the transaction ends.
+    async fn lost_leases(&self, tx: &mut Tx, items: &[Item<S>]) -> Result<Vec<(u32, i64)>, StoreError> {
+        // Nobody can take them over where nobody else can write.
+        if self.db.is_exclusive() {
+            return Ok(Vec::new());
+        }
+        let read_under: BTreeSet<(u32, i64)> = items.iter().flat_map(|item| &item.receipts).map(read_under).collect();
+        let leases: Vec<_> = read_under.iter().map(|(partition, epoch)| (lease_name(*partition), *epoch)).collect();
+        let standing = lease::fence(tx, &leases).await?;
+        let lost = read_under.into_iter().zip(&leases).filter(|(_, (name, _))| !standing.contains(name));
+        Ok(lost.map(|(read_under, _)| read_under).collect())
+    }
+
+    fn decide_item<'a>(
+        &self,
+        batch: &mut S::Batch,
+        ledger: &mut Ledger<'a, S>,
+        item: &'a Item<S>,
+        moment: Moment,
+    ) -> Verdict<S> {
         match &item.origin {
             Origin::Command { id, fingerprint, .. } => {
                 self.decide_command(batch, ledger, item, id, fingerprint, moment)
@@ -184,16 +204,16 @@ impl<S: Service> Parts<S> {
         }
     }
 
-    fn decide_command(
+    fn decide_command<'a>(
         &self,
         batch: &mut S::Batch,
-        ledger: &mut Ledger<S>,
-        item: &Item<S>,
-        id: &str,
+        ledger: &mut Ledger<'a, S>,
+        item: &'a Item<S>,
+        id: &'a str,
         fingerprint: &str,
         moment: Moment,
     ) -> Verdict<S> {
-        if let Some(stored) = ledger.stored.get(id) {
+        if let Some(stored) = ledger.result_of(id) {
             return Verdict::Reply(if stored.fingerprint == fingerprint {
                 stored.result.clone()
             } else {
@@ -213,22 +233,22 @@ impl<S: Service> Parts<S> {
         };
         // Without an id nobody can ask for it again.
         if !id.is_empty() {
+            ledger.fresh.insert(id, ledger.results.len());
             let stored = Stored { fingerprint: fingerprint.to_owned(), result: result.clone() };
-            ledger.stored.insert(id.to_owned(), stored.clone());
             ledger.results.push((id.to_owned(), stored));
         }
         Verdict::Reply(result)
     }
 
-    fn decide_letter(
+    fn decide_letter<'a>(
         &self,
         batch: &mut S::Batch,
-        ledger: &mut Ledger<S>,
-        item: &Item<S>,
-        letter: &Letter,
+        ledger: &mut Ledger<'a, S>,
+        item: &'a Item<S>,
+        letter: &'a Letter,
         moment: Moment,
     ) -> Verdict<S> {
-        let progress = ledger.progress.get(&letter.line).copied().unwrap_or_default();
+        let progress = ledger.courses.get(&letter.line).map_or_else(Progress::default, |course| course.now);
         if let Some(was) = &letter.parked {
             // A redrive is the first parked one of its line, and has neither been tried
             // nor edited since it was read, or it is old news: a timer can fire twice.
@@ -248,7 +268,7 @@ impl<S: Service> Parts<S> {
                 Arrival::Next => {}
             }
         }
-        if ledger.on_the_telephone.contains(&letter.line.1) {
+        if ledger.on_the_telephone.contains(letter.line.1.as_str()) {
             return Verdict::Queue;
         }
         if self.strikes(ledger, item, letter) {
@@ -257,16 +277,16 @@ impl<S: Service> Parts<S> {
             return Verdict::Settled;
         }
         match &item.intake {
-            Intake::Ignored => ledger.settle(letter, progress),
+            Intake::Ignored => ledger.settle(letter),
             Intake::Malformed(reason) => ledger.park(letter, State::Dead, Some(reason), None, moment),
             Intake::Failed(reason) => self.fail(ledger, letter, reason, moment),
             Intake::Input(input) => match self.service.decide(batch, input, moment) {
                 Ok(Outcome::Done(effects)) => {
                     ledger.take(effects, item);
-                    ledger.settle(letter, progress);
+                    ledger.settle(letter);
                 }
                 Ok(Outcome::Call(call)) => {
-                    ledger.on_the_telephone.insert(letter.line.1.clone());
+                    ledger.on_the_telephone.insert(&letter.line.1);
                     return Verdict::Call(call);
                 }
                 // The business said no, and always will: an operator must look.
@@ -277,7 +297,7 @@ impl<S: Service> Parts<S> {
     }
 
     /// Parks a message that failed, to be tried again if it has attempts left.
-    fn fail(&self, ledger: &mut Ledger<S>, letter: &Letter, reason: &str, moment: Moment) {
+    fn fail<'a>(&self, ledger: &mut Ledger<'a, S>, letter: &'a Letter, reason: &str, moment: Moment) {
         let tried = letter.parked.as_ref().map_or(0, |parked| parked.attempts) + 1;
         let due = self.backoff.next_due(tried, moment.now);
         let state = if due.is_some() { State::Retry } else { State::Dead };
@@ -287,7 +307,7 @@ impl<S: Service> Parts<S> {
     /// Whether an injected fault strikes this message. It counts once the batch is
     /// committed, since a batch may be decided more than once. An answer from outside is
     /// spared: its message has been tried already.
-    fn strikes(&self, ledger: &mut Ledger<S>, item: &Item<S>, letter: &Letter) -> bool {
+    fn strikes(&self, ledger: &mut Ledger<'_, S>, item: &Item<S>, letter: &Letter) -> bool {
         let left = self.faults.left(&letter.kind);
         if left == 0 || item.is_answer {
             return false;
@@ -299,7 +319,17 @@ impl<S: Service> Parts<S> {
     }
 }
 
-impl<S: Service> Ledger<S> {
+/// Partition and epoch.
+const fn read_under(receipt: &Receipt) -> (u32, i64) {
+    (receipt.partition, receipt.hold.epoch)
+}
+
+impl<'a, S: Service> Ledger<'a, S> {
+    fn result_of(&self, id: &str) -> Option<&Stored<S::Reply>> {
+        let fresh = || self.fresh.get(id).and_then(|index| self.results.get(*index)).map(|(_, stored)| stored);
+        self.stored.get(id).or_else(fresh)
+    }
+
     fn take(&mut self, effects: Effects<S::Reply>, item: &Item<S>) -> Option<S::Reply> {
         self.causes.extend(effects.messages.iter().map(|_| item.cause().to_owned()));
         self.messages.extend(effects.messages);
@@ -310,19 +340,18 @@ impl<S: Service> Ledger<S> {
     }
 
     /// The line has moved past this message.
-    fn settle(&mut self, letter: &Letter, progress: Progress) {
-        self.moved.entry(letter.line.clone()).or_insert(progress.last);
-        let mut now = Progress { last: letter.sequence, parked: progress.parked };
+    fn settle(&mut self, letter: &'a Letter) {
+        let now = &mut self.courses.entry(&letter.line).or_default().now;
+        now.last = letter.sequence;
         if letter.parked.is_some() {
             self.unparked.push((letter.line.0.clone(), letter.line.1.clone(), letter.sequence));
             if now.parked == Some(letter.sequence) {
                 now.parked = None;
             }
         }
-        self.progress.insert(letter.line.clone(), now);
     }
 
-    fn park(&mut self, letter: &Letter, state: State, error: Option<&str>, next_due: Option<i64>, moment: Moment) {
+    fn park(&mut self, letter: &'a Letter, state: State, error: Option<&str>, next_due: Option<i64>, moment: Moment) {
         let mut errors: Vec<String> =
             letter.parked.as_ref().and_then(|parked| serde_json::from_str(&parked.errors).ok()).unwrap_or_default();
         errors.extend(error.map(str::to_owned));
@@ -350,7 +379,7 @@ impl<S: Service> Ledger<S> {
             next_due,
             parked_at: letter.parked.as_ref().map_or(moment.now, |parked| parked.parked_at),
         });
-        let progress = self.progress.entry(letter.line.clone()).or_default();
+        let progress = &mut self.courses.entry(&letter.line).or_default().now;
         progress.parked = Some(progress.parked.unwrap_or(0).max(letter.sequence));
     }
 }

@@ -11,7 +11,6 @@
 use std::collections::HashMap;
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 
@@ -35,9 +34,23 @@ struct StoredRow {
     result: String,
 }
 
+#[derive(Serialize)]
+struct Asked<'a> {
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    id: &'a str,
+    fingerprint: &'a str,
+    result: String,
+    at: Millis,
+}
+
 /// The fingerprint of a request: equal for equal requests. 128 bits of SHA-256.
 pub fn fingerprint(request: &[u8]) -> String {
-    Sha256::digest(request).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let half = Sha256::digest(request).into_iter().take(16).fold(0_u128, |bits, byte| bits << 8 | u128::from(byte));
+    format!("{half:032x}")
 }
 
 /// Reads the stored results of the given command ids.
@@ -51,7 +64,7 @@ pub async fn load<R: DeserializeOwned>(
     if command_ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let args: Vec<_> = command_ids.iter().map(|id| json!({ "id": id })).collect();
+    let args: Vec<_> = command_ids.iter().map(|id| Asked { id }).collect();
     let rows: Vec<StoredRow> = tx
         .fetch(
             "SELECT command_id, fingerprint, result FROM idempotency
@@ -81,7 +94,7 @@ pub async fn save<R: Serialize>(tx: &mut Tx, results: &[(String, Stored<R>)], no
     for (id, stored) in results {
         let result = serde_json::to_string(&stored.result)
             .map_err(|error| StoreError::Refused(format!("result of {id}: {error}")))?;
-        rows.push(json!({ "id": id, "fingerprint": stored.fingerprint, "result": result, "at": now }));
+        rows.push(NewRow { id, fingerprint: &stored.fingerprint, result, at: now });
     }
     tx.execute(
         "INSERT INTO idempotency (command_id, fingerprint, result, at)

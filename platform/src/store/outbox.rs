@@ -13,16 +13,20 @@
 //!
 //! Chapter: `docs/outbox.md`.
 
-use std::collections::BTreeMap;
+mod heads;
 
-use serde::Serialize;
-use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use sqlx::FromRow;
 
 use super::{Db, StoreError, Tx};
 use crate::bus::Position;
 use crate::clock::Millis;
-use crate::message::{Envelope, Outgoing, fresh_id};
+use crate::message::{Outgoing, fresh_id};
 use crate::topology::partition_of;
 
 /// One way out of a service: a source of gapless sequences and the stream it
@@ -48,8 +52,9 @@ pub struct OutboxRow {
     pub stream: String,
     /// Partition of the subject.
     pub partition: i64,
-    /// The whole envelope as JSON.
-    pub envelope: String,
+    /// The whole envelope as JSON: the text that goes on to the bus.
+    #[sqlx(try_from = "String")]
+    pub envelope: Arc<str>,
 }
 
 /// A row that the relay knows to be published, and perhaps settled.
@@ -74,6 +79,26 @@ pub struct Stamp<'a> {
     pub causes: &'a [String],
 }
 
+/// An [`Envelope`](crate::message::Envelope) as it is written: the same fields under the same
+/// names, borrowed from where they are.
+#[derive(Serialize)]
+struct Written<'a> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    source: &'a str,
+    subject: &'a str,
+    sequence: i64,
+    /// RFC 3339: the same for the whole batch, and written once for all of it.
+    time: &'a str,
+    dataschema: &'a str,
+    #[serde(rename = "correlationid")]
+    correlation_id: &'a str,
+    #[serde(rename = "causationid")]
+    causation_id: &'a str,
+    data: &'a RawValue,
+}
+
 #[derive(Serialize)]
 struct NewRow<'a> {
     stream: &'static str,
@@ -83,14 +108,12 @@ struct NewRow<'a> {
     sequence: i64,
     kind: &'a str,
     time: Millis,
-    envelope: String,
+    #[serde(serialize_with = "as_text")]
+    envelope: Arc<str>,
 }
 
-#[derive(FromRow)]
-struct Head {
-    source: String,
-    subject: String,
-    last: i64,
+fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 #[derive(FromRow)]
@@ -99,6 +122,12 @@ struct Key {
     source: String,
     subject: String,
     sequence: i64,
+}
+
+impl Key {
+    fn is_of(&self, row: &NewRow<'_>) -> bool {
+        (self.sequence, self.subject.as_str(), self.source.as_str()) == (row.sequence, row.subject, row.source)
+    }
 }
 
 /// Appends messages to their tables, giving each its sequence, and returns the
@@ -114,30 +143,28 @@ pub async fn append(
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sequences = next_sequences(tx, messages, stamp.outlets).await?;
+    let sequences = heads::next_sequences(tx, messages, stamp.outlets).await?;
+    let time =
+        DateTime::from_timestamp_millis(stamp.now).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true);
     let mut tables: BTreeMap<&'static str, Vec<NewRow<'_>>> = BTreeMap::new();
     let mut places = Vec::with_capacity(messages.len());
-    for (message, cause) in messages.iter().zip(stamp.causes) {
-        let outlet = stamp.outlets[message.outlet];
-        let sequence = sequences
-            .get_mut(&(outlet.source, message.subject.as_str()))
-            .ok_or_else(|| StoreError::Refused(format!("no sequence for {}", message.subject)))?;
-        *sequence += 1;
-        let envelope = Envelope {
+    let mut text = Vec::with_capacity(2_048);
+    for ((message, cause), sequence) in messages.iter().zip(stamp.causes).zip(sequences) {
+        let outlet = &stamp.outlets[message.outlet];
+        let envelope = Written {
             id: fresh_id(),
-            kind: message.kind.clone(),
-            source: outlet.source.to_owned(),
-            subject: message.subject.clone(),
-            sequence: *sequence,
-            time: stamp.now,
-            dataschema: "1".to_owned(),
-            correlation_id: message.correlation_id.clone(),
-            causation_id: cause.clone(),
-            traceparent: None,
-            deliver_at: None,
-            data: message.data.clone(),
+            kind: &message.kind,
+            source: outlet.source,
+            subject: &message.subject,
+            sequence,
+            time: &time,
+            dataschema: "1",
+            correlation_id: &message.correlation_id,
+            causation_id: cause,
+            data: &message.data,
         };
-        let text = serde_json::to_string(&envelope)
+        text.clear();
+        serde_json::to_writer(&mut text, &envelope)
             .map_err(|error| StoreError::Refused(format!("envelope is no JSON: {error}")))?;
         let rows = tables.entry(outlet.table).or_default();
         places.push((outlet.table, rows.len()));
@@ -146,10 +173,10 @@ pub async fn append(
             partition: partition_of(&message.subject, stamp.partitions),
             source: outlet.source,
             subject: &message.subject,
-            sequence: *sequence,
+            sequence,
             kind: &message.kind,
             time: stamp.now,
-            envelope: text,
+            envelope: str::from_utf8(&text).expect("JSON is UTF-8").into(),
         });
     }
 
@@ -168,12 +195,10 @@ pub async fn append(
                 &rows,
             )
             .await?;
-        // RETURNING promises no order.
-        let ids: BTreeMap<(&str, &str, i64), i64> =
-            keys.iter().map(|key| ((key.source.as_str(), key.subject.as_str(), key.sequence), key.id)).collect();
-        let rows = rows.into_iter().map(|row| {
-            ids.get(&(row.source, row.subject, row.sequence)).map(|id| OutboxRow {
-                id: *id,
+        let ids = ids_of(&rows, &keys)?;
+        let rows = rows.into_iter().zip(ids).map(|(row, id)| {
+            Some(OutboxRow {
+                id,
                 stream: row.stream.to_owned(),
                 partition: i64::from(row.partition),
                 envelope: row.envelope,
@@ -187,38 +212,22 @@ pub async fn append(
         .collect())
 }
 
-/// Moves the heads of all touched (source, subject) pairs forward in one statement
-/// and gives the sequence *before* the first new one. The heads are locked in key
-/// order, so two batches cannot deadlock over them.
-async fn next_sequences<'a>(
-    tx: &mut Tx,
-    messages: &'a [Outgoing],
-    outlets: &'static [Outlet],
-) -> Result<BTreeMap<(&'static str, &'a str), i64>, StoreError> {
-    let mut counts: BTreeMap<(&'static str, &'a str), i64> = BTreeMap::new();
-    for message in messages {
-        *counts.entry((outlets[message.outlet].source, message.subject.as_str())).or_default() += 1;
-    }
-    let rows: Vec<_> = counts
-        .iter()
-        .map(|((source, subject), count)| json!({ "source": source, "subject": subject, "count": count }))
-        .collect();
-    let heads: Vec<Head> = tx
-        .fetch(
-            "INSERT INTO outbox_heads (source, subject, last)
-             SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'count' AS BIGINT)
-             FROM jsonb_each($1) AS r WHERE true
-             ON CONFLICT (source, subject) DO UPDATE SET last = outbox_heads.last + excluded.last
-             RETURNING source, subject, last",
-            &rows,
-        )
-        .await?;
-    let last: BTreeMap<(&str, &str), i64> =
-        heads.iter().map(|head| ((head.source.as_str(), head.subject.as_str()), head.last)).collect();
-    for (key, count) in &mut counts {
-        *count = last.get(key).map_or(0, |last| last - *count);
-    }
-    Ok(counts)
+/// The id of each row. RETURNING promises no order, so it is looked at: nearly always it is the
+/// order of the rows, and a search is spared.
+fn ids_of(rows: &[NewRow<'_>], keys: &[Key]) -> Result<Vec<i64>, StoreError> {
+    let mut search: Option<HashMap<(&str, &str, i64), i64>> = None;
+    let id_of = |(index, row): (usize, &NewRow<'_>)| {
+        if let Some(key) = keys.get(index).filter(|key| key.is_of(row)) {
+            return Ok(key.id);
+        }
+        let ids = search.get_or_insert_with(|| {
+            keys.iter().map(|key| ((key.source.as_str(), key.subject.as_str(), key.sequence), key.id)).collect()
+        });
+        ids.get(&(row.source, row.subject, row.sequence))
+            .copied()
+            .ok_or_else(|| StoreError::Refused(format!("no id for {} {}#{}", row.source, row.subject, row.sequence)))
+    };
+    rows.iter().enumerate().map(id_of).collect()
 }
 
 /// Rows not known to be published, oldest first.
@@ -263,12 +272,18 @@ pub async fn unsettled(db: &Db, table: &str, partitions: &[u32]) -> Result<Vec<U
         format!(
             "SELECT id, stream, partition, position FROM {table}
              WHERE settled = 0 AND position IS NOT NULL
-               AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM jsonb_each($1) AS r)
+               AND partition IN (SELECT CAST(r.value AS BIGINT) FROM jsonb_each($1) AS r)
              ORDER BY position"
         ),
-        &partitions.iter().map(|partition| json!({ "partition": partition })).collect::<Vec<_>>(),
+        &partitions,
     )
     .await
+}
+
+#[derive(Serialize)]
+struct Placed {
+    id: i64,
+    position: String,
 }
 
 /// Writes down where rows came to stand.
@@ -279,8 +294,7 @@ pub async fn mark_published(tx: &mut Tx, table: &str, marks: &[Mark]) -> Result<
     if marks.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> =
-        marks.iter().map(|mark| json!({ "id": mark.id, "position": mark.position.to_string() })).collect();
+    let rows: Vec<_> = marks.iter().map(|mark| Placed { id: mark.id, position: mark.position.to_string() }).collect();
     tx.execute(
         format!(
             "UPDATE {table} SET position = r.value->>'position' FROM jsonb_each($1) AS r
@@ -294,6 +308,9 @@ pub async fn mark_published(tx: &mut Tx, table: &str, marks: &[Mark]) -> Result<
 
 /// Deletes settled rows, or marks them where they are kept.
 ///
+/// A row that is kept is given no position any more: nobody asks where a settled row stood, and
+/// with the mark alone it keeps its length, so that SQLite writes it where it is.
+///
 /// # Errors
 /// As the store answers.
 pub async fn settle(tx: &mut Tx, outlet: &Outlet, marks: &[Mark]) -> Result<(), StoreError> {
@@ -301,17 +318,9 @@ pub async fn settle(tx: &mut Tx, outlet: &Outlet, marks: &[Mark]) -> Result<(), 
         return Ok(());
     }
     let table = outlet.table;
-    let rows: Vec<_> =
-        marks.iter().map(|mark| json!({ "id": mark.id, "position": mark.position.to_string() })).collect();
-    let sql = if outlet.keeps {
-        format!(
-            "UPDATE {table} SET settled = 1, position = r.value->>'position' FROM jsonb_each($1) AS r
-             WHERE {table}.id = CAST(r.value->>'id' AS BIGINT)"
-        )
-    } else {
-        format!("DELETE FROM {table} WHERE id IN (SELECT CAST(r.value->>'id' AS BIGINT) FROM jsonb_each($1) AS r)")
-    };
-    tx.execute(sql, &rows).await?;
+    let what = if outlet.keeps { format!("UPDATE {table} SET settled = 1") } else { format!("DELETE FROM {table}") };
+    let ids: Vec<i64> = marks.iter().map(|mark| mark.id).collect();
+    tx.execute(format!("{what} WHERE id IN (SELECT CAST(r.value AS BIGINT) FROM jsonb_each($1) AS r)"), &ids).await?;
     Ok(())
 }
 
@@ -325,10 +334,14 @@ pub async fn forget_positions(tx: &mut Tx, table: &str, partitions: &[u32], most
         format!(
             "UPDATE {table} SET position = NULL WHERE id IN
              (SELECT id FROM {table} WHERE settled = 0 AND position IS NOT NULL
-                AND partition IN (SELECT CAST(r.value->>'partition' AS BIGINT) FROM jsonb_each($1) AS r)
+                AND partition IN (SELECT CAST(r.value AS BIGINT) FROM jsonb_each($1) AS r)
               LIMIT {most})"
         ),
-        &partitions.iter().map(|partition| json!({ "partition": partition })).collect::<Vec<_>>(),
+        &partitions,
     )
     .await
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests;

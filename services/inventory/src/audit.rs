@@ -27,10 +27,10 @@ struct Returned {
 }
 
 /// What each level is by the movements that led to it.
-const ON_HAND: &str =
-    "SELECT s.sku AS what, s.on_hand AS found, COALESCE(CAST(SUM(m.on_hand) AS BIGINT), 0) AS expected
-     FROM stock AS s LEFT JOIN stock_movements AS m ON m.sku = s.sku WHERE $1 <> ''
-     GROUP BY s.sku, s.on_hand HAVING s.on_hand <> COALESCE(CAST(SUM(m.on_hand) AS BIGINT), 0) ORDER BY s.sku";
+const ON_HAND: &str = "SELECT s.sku AS what, s.on_hand AS found, COALESCE(m.moved, 0) AS expected
+     FROM stock AS s LEFT JOIN
+          (SELECT sku, CAST(SUM(on_hand) AS BIGINT) AS moved FROM stock_movements GROUP BY sku) AS m ON m.sku = s.sku
+     WHERE $1 <> '' AND s.on_hand <> COALESCE(m.moved, 0) ORDER BY s.sku";
 
 const RESERVED: &str = "SELECT s.sku AS what, s.reserved AS found, COALESCE(o.quantity, 0) AS expected
      FROM stock AS s LEFT JOIN

@@ -18,10 +18,12 @@ mod decide;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use decide::{Illegal, decide};
 
 /// So many of a product.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Stock keeping unit.
     pub sku: String,

@@ -37,6 +37,11 @@ pub static SPEC: Spec = Spec {
     migrations: &[
         Migration { version: 1, name: "inventory", sql: include_str!("../migrations/0001_inventory.sql") },
         Migration { version: 2, name: "returns", sql: include_str!("../migrations/0002_returns.sql") },
+        Migration {
+            version: 3,
+            name: "movements without an index",
+            sql: include_str!("../migrations/0003_movements_without_an_index.sql"),
+        },
     ],
 };
 
@@ -102,19 +107,19 @@ impl Service for Inventory {
                     orders.insert(order_id.as_str());
                     match request {
                         Request::Reserve(lines) | Request::Return { lines, .. } => {
-                            skus.extend(lines.iter().map(|line| line.sku.clone()));
+                            skus.extend(lines.iter().map(|line| line.sku.as_str()));
                         }
                         // Their lines are the reservation's.
                         Request::Release | Request::Commit => {}
                     }
                 }
                 Input::Upsert { sku, .. } | Input::Adjust { sku, .. } => {
-                    skus.insert(sku.clone());
+                    skus.insert(sku.as_str());
                     products.insert(sku.as_str());
                 }
             }
         }
-        store::load(tx, orders, skus, products).await
+        store::load(tx, &orders, skus, &products).await
     }
 
     fn decide(

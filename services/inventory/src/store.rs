@@ -1,16 +1,16 @@
 //! All SQL of the inventory service: the batch's states, loaded and saved as sets.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::domain::{Level, Line, Movement, MovementKind, Reservation, Sale};
 
 /// A product as the catalogue has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct ProductRow {
     pub(crate) sku: String,
     pub(crate) name: String,
@@ -37,17 +37,64 @@ struct ReservationRow {
     version: i64,
 }
 
+/// A line that came back, as it stands in its reservation's row.
 #[derive(Serialize, Deserialize)]
-struct StoredLine {
-    sku: String,
+struct StoredReturn<'a> {
+    refund: i32,
+    sku: Cow<'a, str>,
     quantity: i64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredReturn {
-    refund: i32,
-    sku: String,
-    quantity: i64,
+/// The key of a reservation to load.
+#[derive(Serialize)]
+struct Id<'a> {
+    id: &'a str,
+}
+
+/// The key of a level or a product to load.
+#[derive(Serialize)]
+struct Sku<'a> {
+    sku: &'a str,
+}
+
+/// A product to save. `version` is the loaded one, here and in what follows.
+#[derive(Serialize)]
+struct SavedProduct<'a> {
+    sku: &'a str,
+    name: &'a str,
+    price: i64,
+    currency: &'a str,
+    version: i64,
+}
+
+/// A level to save.
+#[derive(Serialize)]
+struct SavedLevel<'a> {
+    sku: &'a str,
+    on_hand: i64,
+    reserved: i64,
+    version: i64,
+}
+
+/// A reservation to save.
+#[derive(Serialize)]
+struct SavedReservation<'a> {
+    order_id: &'a str,
+    state: &'static str,
+    lines: &'a [Line],
+    returned: Vec<StoredReturn<'a>>,
+    version: i64,
+}
+
+/// A movement to insert.
+#[derive(Serialize)]
+struct NewMovement<'a> {
+    sku: &'a str,
+    order_id: &'a str,
+    kind: &'static str,
+    on_hand: i64,
+    reserved: i64,
+    at: Millis,
 }
 
 /// A loaded state, what it has become, and whether it must be saved.
@@ -72,7 +119,8 @@ pub struct Batch {
     pub(crate) products: BTreeMap<String, Slot<ProductRow>>,
     pub(crate) stock: BTreeMap<String, Slot<Level>>,
     pub(crate) reservations: BTreeMap<String, Slot<Reservation>>,
-    movements: Vec<(Movement, String)>,
+    /// By the orders that made them.
+    movements: Vec<(String, Vec<Movement>)>,
 }
 
 impl Batch {
@@ -83,7 +131,7 @@ impl Batch {
 
     /// Applies movements to the levels and keeps them.
     pub(crate) fn apply(&mut self, movements: Vec<Movement>, order_id: &str) {
-        for movement in movements {
+        for movement in &movements {
             if let Some(slot) = self.stock.get_mut(&movement.sku) {
                 let level = slot.value;
                 slot.set(Level {
@@ -91,16 +139,20 @@ impl Batch {
                     reserved: level.reserved + movement.reserved,
                 });
             }
-            self.movements.push((movement, order_id.to_owned()));
+        }
+        if !movements.is_empty() {
+            self.movements.push((order_id.to_owned(), movements));
         }
     }
 
     pub(crate) fn set_reservation(&mut self, order_id: &str, next: Reservation) {
-        self.reservations.entry(order_id.to_owned()).and_modify(|slot| slot.set(next.clone())).or_insert(Slot {
-            value: next,
-            version: 0,
-            changed: true,
-        });
+        match self.reservations.get_mut(order_id) {
+            Some(slot) => slot.set(next),
+            None => {
+                let slot = Slot { value: next, version: 0, changed: true };
+                self.reservations.insert(order_id.to_owned(), slot);
+            }
+        }
     }
 
     /// Changes a product, or adds one with nothing in stock.
@@ -124,35 +176,37 @@ impl Batch {
 /// in one order.
 pub(crate) async fn load(
     tx: &mut Tx,
-    orders: BTreeSet<&str>,
-    mut skus: BTreeSet<String>,
-    products: BTreeSet<&str>,
+    orders: &BTreeSet<&str>,
+    mut skus: BTreeSet<&str>,
+    products: &BTreeSet<&str>,
 ) -> Result<Batch, StoreError> {
     let mut batch = Batch::default();
     if !orders.is_empty() {
-        let args: Vec<_> = orders.iter().map(|id| json!({ "id": id })).collect();
+        let ids: Vec<_> = orders.iter().map(|id| Id { id }).collect();
         let rows: Vec<ReservationRow> = tx
             .fetch_for_update(
                 "SELECT order_id, state, lines, returned, version FROM reservations
                  WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY order_id",
-                &args,
+                &ids,
             )
             .await?;
         for row in rows {
             let value = reservation(&row)?;
-            if let Reservation::Open(lines) = &value {
-                skus.extend(lines.iter().map(|line| line.sku.clone()));
-            }
             batch.reservations.insert(row.order_id, Slot { value, version: row.version, changed: false });
         }
     }
+    for slot in batch.reservations.values() {
+        if let Reservation::Open(lines) = &slot.value {
+            skus.extend(lines.iter().map(|line| line.sku.as_str()));
+        }
+    }
     if !skus.is_empty() {
-        let args: Vec<_> = skus.iter().map(|sku| json!({ "sku": sku })).collect();
+        let skus: Vec<_> = skus.into_iter().map(|sku| Sku { sku }).collect();
         let rows: Vec<StockRow> = tx
             .fetch_for_update(
                 "SELECT sku, on_hand, reserved, version FROM stock
                  WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r) ORDER BY sku",
-                &args,
+                &skus,
             )
             .await?;
         for row in rows {
@@ -161,12 +215,12 @@ pub(crate) async fn load(
         }
     }
     if !products.is_empty() {
-        let args: Vec<_> = products.iter().map(|sku| json!({ "sku": sku })).collect();
+        let skus: Vec<_> = products.iter().map(|sku| Sku { sku }).collect();
         let rows: Vec<ProductRow> = tx
             .fetch_for_update(
                 "SELECT sku, name, price, currency, version FROM products
                  WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r) ORDER BY sku",
-                &args,
+                &skus,
             )
             .await?;
         for row in rows {
@@ -180,10 +234,10 @@ pub(crate) async fn load(
 /// Saves what changed. New rows are plain inserts: if another replica was faster,
 /// the key is taken, which is a conflict. Changed rows test the loaded version.
 pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), StoreError> {
-    let (new, changed) = rows(
-        &batch.products,
-        |sku, product| json!({ "sku": sku, "name": product.name, "price": product.price, "currency": product.currency }),
-    );
+    let (new, changed) = rows(&batch.products, |sku, product, version| {
+        let ProductRow { name, price, currency, .. } = product;
+        SavedProduct { sku, name, price: *price, currency, version }
+    });
     tx.execute_each(
         "INSERT INTO products (sku, name, price, currency, version)
          SELECT r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT), r.value->>'currency', 1
@@ -200,8 +254,10 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     )
     .await?;
 
-    let (new, changed) =
-        rows(&batch.stock, |sku, level| json!({ "sku": sku, "on_hand": level.on_hand, "reserved": level.reserved }));
+    let (new, changed) = rows(&batch.stock, |sku, level, version| {
+        let Level { on_hand, reserved } = *level;
+        SavedLevel { sku, on_hand, reserved, version }
+    });
     tx.execute_each(
         "INSERT INTO stock (sku, on_hand, reserved, version)
          SELECT r.value->>'sku', CAST(r.value->>'on_hand' AS BIGINT), CAST(r.value->>'reserved' AS BIGINT), 1
@@ -218,9 +274,9 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     )
     .await?;
 
-    let (new, changed) = rows(&batch.reservations, |order_id, reservation| {
+    let (new, changed) = rows(&batch.reservations, |order_id, reservation, version| {
         let (state, lines, returned) = columns(reservation);
-        json!({ "order_id": order_id, "state": state, "lines": lines, "returned": returned })
+        SavedReservation { order_id, state, lines, returned, version }
     });
     tx.execute_each(
         "INSERT INTO reservations (order_id, state, lines, returned, version)
@@ -242,10 +298,14 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     let movements: Vec<_> = batch
         .movements
         .iter()
-        .map(|(movement, order_id)| {
-            json!({
-                "sku": movement.sku, "order_id": order_id, "kind": kind(movement.kind),
-                "on_hand": movement.on_hand, "reserved": movement.reserved, "at": now,
+        .flat_map(|(order_id, movements)| {
+            movements.iter().map(|Movement { sku, kind, on_hand, reserved }| NewMovement {
+                sku,
+                order_id,
+                kind: self::kind(*kind),
+                on_hand: *on_hand,
+                reserved: *reserved,
+                at: now,
             })
         })
         .collect();
@@ -259,20 +319,13 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     .await
 }
 
-/// Splits the slots that changed into new rows and changed rows.
-fn rows<T>(
-    slots: &BTreeMap<String, Slot<T>>,
-    row: impl Fn(&str, &T) -> serde_json::Value,
-) -> (Vec<serde_json::Value>, Vec<serde_json::Value>) {
+/// The slots that changed as new rows and changed rows; `row` is given the key, the
+/// value and the version as loaded.
+fn rows<'a, T, R>(slots: &'a BTreeMap<String, Slot<T>>, row: impl Fn(&'a str, &'a T, i64) -> R) -> (Vec<R>, Vec<R>) {
     let (mut new, mut changed) = (Vec::new(), Vec::new());
     for (key, slot) in slots.iter().filter(|(_, slot)| slot.changed) {
-        let mut row = row(key, &slot.value);
-        if slot.version == 0 {
-            new.push(row);
-        } else {
-            row["version"] = slot.version.into();
-            changed.push(row);
-        }
+        let rows = if slot.version == 0 { &mut new } else { &mut changed };
+        rows.push(row(key, &slot.value, slot.version));
     }
     (new, changed)
 }
@@ -288,30 +341,21 @@ const fn kind(kind: MovementKind) -> &'static str {
 }
 
 /// State, lines, and what of them was returned.
-fn columns(reservation: &Reservation) -> (&'static str, String, String) {
-    let none = || "[]".to_owned();
+fn columns(reservation: &Reservation) -> (&'static str, &[Line], Vec<StoredReturn<'_>>) {
     match reservation {
-        Reservation::Open(lines) => ("OPEN", stored_lines(lines), none()),
-        Reservation::Committed(sale) => ("COMMITTED", stored_lines(&sale.lines), stored_returns(sale)),
-        Reservation::Released => ("RELEASED", none(), none()),
-        Reservation::Refused => ("REFUSED", none(), none()),
+        Reservation::Open(lines) => ("OPEN", lines, Vec::new()),
+        Reservation::Committed(sale) => ("COMMITTED", &sale.lines, stored_returns(sale)),
+        Reservation::Released => ("RELEASED", &[], Vec::new()),
+        Reservation::Refused => ("REFUSED", &[], Vec::new()),
     }
 }
 
-fn stored_lines(lines: &[Line]) -> String {
-    let stored: Vec<_> =
-        lines.iter().map(|line| StoredLine { sku: line.sku.clone(), quantity: line.quantity }).collect();
-    json!(stored).to_string()
-}
-
-fn stored_returns(sale: &Sale) -> String {
-    let stored: Vec<_> = sale
-        .returns
+fn stored_returns(sale: &Sale) -> Vec<StoredReturn<'_>> {
+    sale.returns
         .iter()
         .flat_map(|(refund, lines)| lines.iter().map(|line| (*refund, line)))
-        .map(|(refund, line)| StoredReturn { refund, sku: line.sku.clone(), quantity: line.quantity })
-        .collect();
-    json!(stored).to_string()
+        .map(|(refund, line)| StoredReturn { refund, sku: line.sku.as_str().into(), quantity: line.quantity })
+        .collect()
 }
 
 fn reservation(row: &ReservationRow) -> Result<Reservation, StoreError> {
@@ -325,17 +369,16 @@ fn reservation(row: &ReservationRow) -> Result<Reservation, StoreError> {
 }
 
 fn lines(row: &ReservationRow) -> Result<Vec<Line>, StoreError> {
-    let stored: Vec<StoredLine> = serde_json::from_str(&row.lines)
-        .map_err(|error| StoreError::Refused(format!("lines of reservation {}: {error}", row.order_id)))?;
-    Ok(stored.into_iter().map(|line| Line { sku: line.sku, quantity: line.quantity }).collect())
+    serde_json::from_str(&row.lines)
+        .map_err(|error| StoreError::Refused(format!("lines of reservation {}: {error}", row.order_id)))
 }
 
 fn returns(row: &ReservationRow) -> Result<BTreeMap<i32, Vec<Line>>, StoreError> {
-    let stored: Vec<StoredReturn> = serde_json::from_str(&row.returned)
+    let stored: Vec<StoredReturn<'_>> = serde_json::from_str(&row.returned)
         .map_err(|error| StoreError::Refused(format!("returns of reservation {}: {error}", row.order_id)))?;
     let mut returns: BTreeMap<i32, Vec<Line>> = BTreeMap::new();
     for StoredReturn { refund, sku, quantity } in stored {
-        returns.entry(refund).or_default().push(Line { sku, quantity });
+        returns.entry(refund).or_default().push(Line { sku: sku.into_owned(), quantity });
     }
     Ok(returns)
 }

@@ -1,15 +1,21 @@
 //! All SQL of the notification service.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use platform::bus::Timer;
 use platform::clock::Millis;
 use platform::store::{Db, StoreError, Tx};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::REMINDER;
-use crate::domain::{Order, Standing};
+use crate::domain::Order;
 use crate::topic::{MailPreference, Topic};
+use rows::{
+    Id, MailingRow, OrderRow, PreferenceRow, ReminderRow, SavedPreference, changed_order, ended, mail_preference,
+    new_notification, new_order, nonsense, order,
+};
 
 /// A message to a customer.
 #[derive(Debug, Clone)]
@@ -113,42 +119,6 @@ impl Batch {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct OrderRow {
-    order_id: String,
-    customer_id: String,
-    email: String,
-    goods: String,
-    total: i64,
-    currency: String,
-    pay_before: i64,
-    standing: String,
-    paying: i64,
-    remind_at: Option<i64>,
-    refunded: i64,
-    version: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct PreferenceRow {
-    customer_id: String,
-    mail: String,
-}
-
-#[derive(sqlx::FromRow)]
-struct MailingRow {
-    notification_id: String,
-    topic: String,
-    mailed_at: Option<i64>,
-    mail_error: Option<String>,
-}
-
-#[derive(sqlx::FromRow)]
-struct ReminderRow {
-    order_id: String,
-    remind_at: i64,
-}
-
 /// Loads orders and mailings, locked in key order, and preferences (if
 /// `with_preferences`), which are only looked at.
 pub(crate) async fn load(tx: &mut Tx, wanted: &Wanted<'_>, with_preferences: bool) -> Result<Batch, StoreError> {
@@ -223,7 +193,11 @@ pub(crate) async fn timers(db: &Db, before: Millis) -> Result<Vec<Timer>, StoreE
 pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), StoreError> {
     let (mut new, mut changed) = (Vec::new(), Vec::new());
     for (id, slot) in batch.orders.iter().filter(|(_, slot)| slot.changed) {
-        if slot.version == 0 { &mut new } else { &mut changed }.push(columns(id, slot));
+        if slot.version == 0 {
+            new.push(new_order(id, &slot.order));
+        } else {
+            changed.push(changed_order(id, slot));
+        }
     }
     tx.execute_each(
         "INSERT INTO orders (order_id, customer_id, email, goods, total, currency, pay_before, standing, paying,
@@ -236,7 +210,6 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
         &new,
     )
     .await?;
-    // What an order is about never changes.
     tx.execute_each(
         "UPDATE orders SET standing = r.value->>'standing', paying = CAST(r.value->>'paying' AS BIGINT),
                 remind_at = CAST(r.value->>'remind_at' AS BIGINT), refunded = CAST(r.value->>'refunded' AS BIGINT),
@@ -251,7 +224,7 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
          SELECT r.value->>'id', r.value->>'customer_id', r.value->>'order_id', r.value->>'topic',
                 r.value->>'title', r.value->>'body', CAST(r.value->>'at' AS BIGINT)
          FROM jsonb_each($1) AS r",
-        &batch.notifications.iter().map(row).collect::<Vec<_>>(),
+        &batch.notifications.iter().map(new_notification).collect::<Vec<_>>(),
     )
     .await?;
     tx.execute_each(
@@ -259,14 +232,11 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
          FROM jsonb_each($1) AS r
          WHERE notifications.notification_id = r.value->>'id' AND notifications.mailed_at IS NULL
            AND notifications.mail_error IS NULL",
-        &batch.mailings.iter().filter(|(_, mailing)| mailing.changed).filter_map(fate).collect::<Vec<_>>(),
+        &batch.mailings.iter().filter(|(_, mailing)| mailing.changed).filter_map(ended).collect::<Vec<_>>(),
     )
     .await?;
-    let preferred: Vec<Value> = batch
-        .preferred
-        .iter()
-        .map(|customer_id| json!({ "id": customer_id, "mail": batch.preference(customer_id).as_str(), "at": now }))
-        .collect();
+    let preferred: Vec<_> =
+        batch.preferred.iter().map(|id| SavedPreference { id, mail: batch.preference(id).as_str(), at: now }).collect();
     // Whoever speaks last is right, whatever was there before.
     tx.execute_each(
         "INSERT INTO preferences (customer_id, mail, changed_at)
@@ -277,68 +247,6 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
     .await
 }
 
-fn ids(ids: &BTreeSet<&str>) -> Vec<Value> {
-    ids.iter().map(|id| json!({ "id": id })).collect()
-}
-
-fn columns(id: &str, slot: &Slot) -> Value {
-    let order = &slot.order;
-    json!({
-        "order_id": id, "customer_id": order.customer_id, "email": order.email, "goods": order.goods,
-        "total": order.total, "currency": order.currency, "pay_before": order.pay_before,
-        "standing": standing_name(order.standing), "paying": i64::from(order.paying), "remind_at": order.remind_at,
-        "refunded": order.refunded, "version": slot.version,
-    })
-}
-
-fn row(notification: &Notification) -> Value {
-    json!({
-        "id": notification.notification_id, "customer_id": notification.customer_id,
-        "order_id": notification.order_id, "topic": notification.topic.as_str(), "title": notification.title,
-        "body": notification.body, "at": notification.at,
-    })
-}
-
-fn fate((id, mailing): (&String, &Mailing)) -> Option<Value> {
-    Some(match mailing.fate.as_ref()? {
-        Fate::Mailed(at) => json!({ "id": id, "mailed_at": at, "error": null }),
-        Fate::NotMailed(reason) => json!({ "id": id, "mailed_at": null, "error": reason }),
-    })
-}
-
-fn order(row: OrderRow) -> Result<Order, StoreError> {
-    Ok(Order {
-        customer_id: row.customer_id,
-        email: row.email,
-        goods: row.goods,
-        total: row.total,
-        currency: row.currency,
-        pay_before: row.pay_before,
-        standing: standing(&row.standing)?,
-        paying: row.paying != 0,
-        remind_at: row.remind_at,
-        refunded: row.refunded,
-    })
-}
-
-fn standing(name: &str) -> Result<Standing, StoreError> {
-    let all = [Standing::Waiting, Standing::Paid, Standing::CallingOff, Standing::Ended];
-    all.into_iter().find(|standing| standing_name(*standing) == name).ok_or_else(|| nonsense("standing", name))
-}
-
-const fn standing_name(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Waiting => "WAITING",
-        Standing::Paid => "PAID",
-        Standing::CallingOff => "CALLING_OFF",
-        Standing::Ended => "ENDED",
-    }
-}
-
-fn mail_preference(name: &str) -> Result<MailPreference, StoreError> {
-    MailPreference::of(name).ok_or_else(|| nonsense("preference", name))
-}
-
-fn nonsense(what: &str, text: &str) -> StoreError {
-    StoreError::Refused(format!("{text:?} is no {what}"))
+fn ids<'a>(ids: &BTreeSet<&'a str>) -> Vec<Id<'a>> {
+    ids.iter().map(|id| Id { id }).collect()
 }

@@ -43,8 +43,12 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<Vec<Finding>, StoreError>
     let (mut checked, mut folds, mut overdue) = (0, Vec::new(), Vec::new());
     let mut after = String::new();
     loop {
-        let rows: Vec<Row> =
-            chunk(tx, &after, "o.id, o.aggregate, o.version, o.status, o.pay_before, o.step_due, o.fulfil_at").await?;
+        let rows: Vec<Row> = chunk(
+            tx,
+            &after,
+            "o.id, o.placed, o.aggregate, o.version, o.status, o.pay_before, o.step_due, o.fulfil_at",
+        )
+        .await?;
         // Behind the last row there may be events of an order without one.
         let last = rows.last().map(|row| row.id.clone());
         let events = events(tx, &after, last.as_deref()).await?;
@@ -59,7 +63,7 @@ pub async fn audit(tx: &mut Tx, now: Millis) -> Result<Vec<Finding>, StoreError>
                     folds.push(without_row(&event.subject));
                 }
             }
-            match store::aggregate(&row.id, &row.aggregate) {
+            match store::order(&row.id, row.placed.as_deref(), &row.aggregate) {
                 Ok(order) => {
                     folds.extend(unlike_its_events(row, &order, &envelopes));
                     overdue.extend(late(&row.id, &order, now));
@@ -89,15 +93,15 @@ pub async fn standings(tx: &mut Tx) -> Result<Vec<Standing>, StoreError> {
     let mut standings: Vec<Standing> = Vec::new();
     loop {
         let after = standings.last().map_or("", |standing| standing.id.as_str()).to_owned();
-        let rows: Vec<ShortRow> = chunk(tx, &after, "o.id, o.aggregate").await?;
+        let rows: Vec<ShortRow> = chunk(tx, &after, "o.id, o.placed, o.aggregate").await?;
         if rows.is_empty() {
             return Ok(standings);
         }
         for row in rows {
-            let short: Short = serde_json::from_str(&row.aggregate)
-                .map_err(|error| StoreError::Refused(format!("row of order {}: {error}", row.id)))?;
-            let Short { status, version, captured, refunded, stock_committed, placed } = short;
-            let total = placed.total;
+            let unreadable = |error| StoreError::Refused(format!("row of order {}: {error}", row.id));
+            let Bought { total } = store::placed(row.placed.as_deref(), &row.aggregate).map_err(unreadable)?;
+            let short: Short = serde_json::from_str(&row.aggregate).map_err(unreadable)?;
+            let Short { status, version, captured, refunded, stock_committed } = short;
             standings.push(Standing { id: row.id, status, version, captured, refunded, stock_committed, total });
         }
     }
@@ -131,6 +135,7 @@ async fn events(tx: &mut Tx, after: &str, last: Option<&str>) -> Result<Vec<Even
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,
+    placed: Option<String>,
     aggregate: String,
     // What is found by, beside the whole: timers are rebuilt from these.
     version: i64,
@@ -149,6 +154,7 @@ struct EventRow {
 #[derive(sqlx::FromRow)]
 struct ShortRow {
     id: String,
+    placed: Option<String>,
     aggregate: String,
 }
 
@@ -157,16 +163,17 @@ struct ShortRow {
 struct Short {
     status: Status,
     version: i64,
+    #[serde(default)]
     captured: bool,
     #[serde(default)]
     refunded: i64,
     #[serde(default)]
     stock_committed: bool,
-    placed: ShortPlaced,
 }
 
+/// The part of what was ordered that they need.
 #[derive(Deserialize)]
-struct ShortPlaced {
+struct Bought {
     total: i64,
 }
 

@@ -28,6 +28,7 @@ mod refusal;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +139,7 @@ pub struct Goods {
 }
 
 /// What the customer ordered; never changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Placed {
     /// Account id, or a reference of the shop's own.
     pub customer_id: String,
@@ -185,6 +186,9 @@ pub struct Refund {
 }
 
 /// An order: the fold of its events.
+///
+/// Its serialised form leaves out what is as it was at the beginning, which is most of
+/// it, and what was ordered, which never changes and is kept apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Number of events folded.
@@ -192,57 +196,74 @@ pub struct Order {
     /// Where it stands.
     pub status: Status,
     /// Why it stands there, for people; empty if that needs no words.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub status_reason: String,
     /// What was ordered.
-    pub placed: Placed,
+    #[serde(skip)]
+    pub placed: Arc<Placed>,
     /// When.
     pub placed_at: Millis,
     /// The deadline, as long as it matters.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub pay_before: Option<Millis>,
     /// Offered and not yet used.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub card: Option<Card>,
     /// The number of the last payment attempt; 0: none yet.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub attempt: i32,
     /// Whether that attempt still waits for its answer.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub in_flight: bool,
     /// How many cards were declined.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub declines: i32,
     /// The attempt that paid.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub paid_by: Option<i32>,
     /// Whether its money has been taken: the pivot. Stays so after a refund.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub captured: bool,
     /// Attempts whose money is on its way back without having been taken.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub voiding: BTreeSet<i32>,
     /// Whether the goods have left the stock. Stays so after a return.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub stock_committed: bool,
     /// Whether the reservation is known to be given back.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub stock_returned: bool,
     /// The reason of a cancellation that waits for the step under way; may be empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub cancelling: Option<String>,
     /// The refund that is open.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub refund: Option<Refund>,
     /// Whether the open refund's money is back and its goods are awaited.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub money_back: bool,
     /// How many refunds there were, the open one included.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub refunds: i32,
     /// Minor units given back so far.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub refunded: i64,
     /// Pieces that came back so far, by SKU.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub returned: BTreeMap<String, i64>,
     /// When it is shipped (CONFIRMED) or delivered (SHIPPED).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub fulfil_at: Option<Millis>,
     /// When the present step is overdue.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub step_due: Option<Millis>,
     /// How often the present step was asked for again.
+    #[serde(default, skip_serializing_if = "as_at_first")]
     pub retries: i32,
+}
+
+fn as_at_first<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Order {

@@ -3,6 +3,8 @@
 //! `order_events` is the truth; the `orders` row is its fold. Reading it back is
 //! how that is checked, and how a row could be made anew.
 
+use std::sync::Arc;
+
 use contracts::common;
 use contracts::order as contract;
 use platform::message::{Envelope, Malformed};
@@ -25,7 +27,7 @@ pub(crate) fn fold<'a>(envelopes: impl Iterator<Item = &'a str>) -> Result<Optio
 /// The domain event in an envelope of `/order`.
 pub(crate) fn event(envelope: &Envelope) -> Result<Event, Malformed> {
     Ok(match envelope.short_kind() {
-        "OrderPlaced" => Event::Placed(Box::new(placed(envelope.payload()?))),
+        "OrderPlaced" => Event::Placed(Arc::new(placed(envelope.payload()?))),
         "OrderAwaitingPayment" => Event::AwaitingPayment,
         "OrderRejected" => {
             let contract::OrderRejected { reason } = envelope.payload()?;

@@ -19,6 +19,7 @@ pub mod saga;
 mod store;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -62,6 +63,8 @@ pub static SPEC: Spec = Spec {
             name: "fulfilment and refunds",
             sql: include_str!("../migrations/0002_fulfilment_and_refunds.sql"),
         },
+        Migration { version: 3, name: "settled events", sql: include_str!("../migrations/0003_settled_events.sql") },
+        Migration { version: 4, name: "placed apart", sql: include_str!("../migrations/0004_placed_apart.sql") },
     ],
 };
 
@@ -189,7 +192,7 @@ impl Service for Orders {
                 if !theirs {
                     return Err(refused(&Refusal::Unknown));
                 }
-                self.advance(batch, id, input, moment.now).map(Outcome::Done)
+                self.advance_and_reply(batch, id, input, moment.now).map(Outcome::Done)
             }
             Input::Order { id, input } => self.advance(batch, id, input, moment.now).map(Outcome::Done),
             Input::PriceLearnt { sku, price } => {
@@ -255,11 +258,25 @@ impl Orders {
             card: place.card.clone(),
             address: place.address.clone(),
         };
-        self.advance(batch, &place.id, &OrderInput::Place(Box::new(placed)), moment.now).map(Outcome::Done)
+        let input = OrderInput::Place(Arc::new(placed));
+        self.advance_and_reply(batch, &place.id, &input, moment.now).map(Outcome::Done)
+    }
+
+    /// Advances an order for somebody who waits for the answer.
+    fn advance_and_reply(
+        &self,
+        batch: &mut Batch,
+        id: &str,
+        input: &OrderInput,
+        now: Millis,
+    ) -> Result<Effects<Reply>, Rejection> {
+        let mut effects = self.advance(batch, id, input, now)?;
+        effects.reply = batch.order(id).map(|order| producer::order(id, order));
+        Ok(effects)
     }
 
     /// Decides an input over an order, folds the events in, and collects what follows:
-    /// the events, the saga's commands, the timers, and the order as an answer.
+    /// the events, the saga's commands, and the timers.
     fn advance(
         &self,
         batch: &mut Batch,
@@ -267,26 +284,24 @@ impl Orders {
         input: &OrderInput,
         now: Millis,
     ) -> Result<Effects<Reply>, Rejection> {
-        let before = batch.order(id).cloned();
-        let events = domain::decide(before.as_ref(), input, now, self.terms).map_err(|refusal| refused(&refusal))?;
+        let events = domain::decide(batch.order(id), input, now, self.terms).map_err(|refusal| refused(&refusal))?;
         let mut effects = Effects::default();
-        let mut order = before.clone();
+        if events.is_empty() {
+            return Ok(effects);
+        }
+        let slot = batch.order_mut(id);
+        let before = slot.as_ref().map(due_times);
         for event in &events {
-            order = domain::evolve(order, event, now);
-            if let Some(order) = &order {
+            *slot = domain::evolve(slot.take(), event, now);
+            if let Some(order) = slot {
                 effects.messages.push(producer::event(id, order, event));
                 let command = saga::react(order, event);
                 effects.messages.extend(command.map(|command| producer::command(id, order, &command)));
             }
         }
-        let Some(order) = order else { return Ok(effects) };
-        let before = before.as_ref().map(due_times);
-        for (index, (kind, due)) in due_times(&order).into_iter().enumerate() {
+        let after = slot.as_ref().map(due_times).into_iter().flatten();
+        for (index, (kind, due)) in after.enumerate() {
             retime(&mut effects, id, kind, before.and_then(|before| before[index].1), due);
-        }
-        effects.reply = Some(producer::order(id, &order));
-        if !events.is_empty() {
-            batch.set_order(id, order);
         }
         Ok(effects)
     }

@@ -2,13 +2,16 @@
 //! events go through the platform's outbox into `order_events`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use platform::bus::Timer;
 use platform::clock::Millis;
 use platform::store::{Db, StoreError, Tx};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::domain::Order;
+use crate::domain::{Order, Placed, Status};
 use crate::pricing::Price;
 use crate::{DEADLINE, FULFILMENT, STEP};
 
@@ -16,6 +19,8 @@ use crate::{DEADLINE, FULFILMENT, STEP};
 struct OrderRow {
     id: String,
     version: i64,
+    /// `None`: it stands in the aggregate.
+    placed: Option<String>,
     aggregate: String,
 }
 
@@ -35,6 +40,58 @@ struct DueRow {
     fulfil_at: Option<i64>,
 }
 
+/// The key of an order to load.
+#[derive(Serialize)]
+struct Id<'a> {
+    id: &'a str,
+}
+
+/// The key of a price to load.
+#[derive(Serialize)]
+struct Sku<'a> {
+    sku: &'a str,
+}
+
+/// An order to save.
+#[derive(Serialize)]
+struct SavedOrder<'a> {
+    id: &'a str,
+    version: i64,
+    /// The version that it was loaded with.
+    loaded: i64,
+    status: Status,
+    pay_before: Option<Millis>,
+    step_due: Option<Millis>,
+    fulfil_at: Option<Millis>,
+    /// Written once, with the order's first row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placed: Option<Apart<&'a Placed>>,
+    aggregate: &'a Order,
+}
+
+/// What was ordered, to be set apart from an aggregate of an earlier version.
+#[derive(Serialize)]
+struct SetApart<'a> {
+    id: &'a str,
+    placed: Apart<&'a Placed>,
+}
+
+/// What was ordered, as it stands in its column; an aggregate of an earlier version reads
+/// as this too.
+#[derive(Serialize, Deserialize)]
+struct Apart<T> {
+    placed: T,
+}
+
+/// A price to save.
+#[derive(Serialize)]
+struct SavedPrice<'a> {
+    sku: &'a str,
+    name: &'a str,
+    price: i64,
+    currency: &'a str,
+}
+
 /// What one batch touches.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -44,25 +101,24 @@ pub struct Batch {
     learnt: BTreeSet<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
-    order: Order,
+    /// `None`: there is no such order.
+    order: Option<Order>,
     /// As loaded; 0: not stored yet.
     version: i64,
+    /// Whether what was ordered stands in the aggregate still.
+    joined: bool,
 }
 
 impl Batch {
     pub(crate) fn order(&self, id: &str) -> Option<&Order> {
-        self.orders.get(id).map(|slot| &slot.order)
+        self.orders.get(id)?.order.as_ref()
     }
 
-    pub(crate) fn set_order(&mut self, id: &str, order: Order) {
-        match self.orders.get_mut(id) {
-            Some(slot) => slot.order = order,
-            None => {
-                self.orders.insert(id.to_owned(), Slot { order, version: 0 });
-            }
-        }
+    /// An order's place in the batch, to be changed there.
+    pub(crate) fn order_mut(&mut self, id: &str) -> &mut Option<Order> {
+        &mut self.orders.entry(id.to_owned()).or_default().order
     }
 
     pub(crate) fn price(&self, sku: &str) -> Option<&Price> {
@@ -81,26 +137,26 @@ impl Batch {
 pub(crate) async fn load(tx: &mut Tx, orders: &BTreeSet<&str>, skus: &BTreeSet<&str>) -> Result<Batch, StoreError> {
     let mut batch = Batch::default();
     if !orders.is_empty() {
-        let args: Vec<_> = orders.iter().map(|id| json!({ "id": id })).collect();
+        let ids: Vec<_> = orders.iter().map(|id| Id { id }).collect();
         let rows: Vec<OrderRow> = tx
             .fetch_for_update(
-                "SELECT id, version, aggregate FROM orders
+                "SELECT id, version, placed, aggregate FROM orders
                  WHERE id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r) ORDER BY id",
-                &args,
+                &ids,
             )
             .await?;
         for row in rows {
-            let order = aggregate(&row.id, &row.aggregate)?;
-            batch.orders.insert(row.id, Slot { order, version: row.version });
+            let order = Some(order(&row.id, row.placed.as_deref(), &row.aggregate)?);
+            batch.orders.insert(row.id, Slot { order, version: row.version, joined: row.placed.is_none() });
         }
     }
     if !skus.is_empty() {
-        let args: Vec<_> = skus.iter().map(|sku| json!({ "sku": sku })).collect();
+        let skus: Vec<_> = skus.iter().map(|sku| Sku { sku }).collect();
         let rows: Vec<PriceRow> = tx
             .fetch(
                 "SELECT sku, name, price, currency FROM prices
                  WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r)",
-                &args,
+                &skus,
             )
             .await?;
         for row in rows {
@@ -112,22 +168,31 @@ pub(crate) async fn load(tx: &mut Tx, orders: &BTreeSet<&str>, skus: &BTreeSet<&
 
 /// Saves what changed; a changed order tests the version it was loaded with.
 pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
-    let (mut new, mut changed) = (Vec::new(), Vec::new());
-    for (id, slot) in batch.orders.iter().filter(|(_, slot)| slot.order.version != slot.version) {
-        let order = &slot.order;
-        let text = serde_json::to_string(order).map_err(|error| StoreError::Refused(format!("order {id}: {error}")))?;
-        let row = json!({
-            "id": id, "version": order.version, "loaded": slot.version, "status": order.status,
-            "pay_before": order.pay_before, "step_due": order.step_due, "fulfil_at": order.fulfil_at,
-            "aggregate": text,
-        });
-        if slot.version == 0 { &mut new } else { &mut changed }.push(row);
+    let (mut new, mut changed, mut set_apart) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, slot) in &batch.orders {
+        let Some(order) = slot.order.as_ref().filter(|order| order.version != slot.version) else { continue };
+        let is_new = slot.version == 0;
+        let row = SavedOrder {
+            id,
+            version: order.version,
+            loaded: slot.version,
+            status: order.status,
+            pay_before: order.pay_before,
+            step_due: order.step_due,
+            fulfil_at: order.fulfil_at,
+            placed: is_new.then_some(Apart { placed: &order.placed }),
+            aggregate: order,
+        };
+        if is_new { &mut new } else { &mut changed }.push(row);
+        if slot.joined {
+            set_apart.push(SetApart { id, placed: Apart { placed: &order.placed } });
+        }
     }
     tx.execute_each(
-        "INSERT INTO orders (id, version, status, pay_before, step_due, fulfil_at, aggregate)
+        "INSERT INTO orders (id, version, status, pay_before, step_due, fulfil_at, placed, aggregate)
          SELECT r.value->>'id', CAST(r.value->>'version' AS BIGINT), r.value->>'status',
                 CAST(r.value->>'pay_before' AS BIGINT), CAST(r.value->>'step_due' AS BIGINT),
-                CAST(r.value->>'fulfil_at' AS BIGINT), r.value->>'aggregate'
+                CAST(r.value->>'fulfil_at' AS BIGINT), r.value->>'placed', r.value->>'aggregate'
          FROM jsonb_each($1) AS r",
         &new,
     )
@@ -142,12 +207,17 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
         &changed,
     )
     .await?;
+    tx.execute_each(
+        "UPDATE orders SET placed = r.value->>'placed' FROM jsonb_each($1) AS r WHERE orders.id = r.value->>'id'",
+        &set_apart,
+    )
+    .await?;
     let prices: Vec<_> = batch
         .learnt
         .iter()
         .filter_map(|sku| {
-            let price = batch.prices.get(sku)?;
-            Some(json!({ "sku": sku, "name": price.name, "price": price.amount, "currency": price.currency }))
+            let Price { name, amount, currency } = batch.prices.get(sku)?;
+            Some(SavedPrice { sku, name, price: *amount, currency })
         })
         .collect();
     tx.execute_each(
@@ -187,6 +257,16 @@ pub(crate) async fn timers(db: &Db, before: Millis) -> Result<Vec<Timer>, StoreE
 }
 
 /// An order as it stands in its row.
-pub(crate) fn aggregate(id: &str, text: &str) -> Result<Order, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Refused(format!("row of order {id}: {error}")))
+pub(crate) fn order(id: &str, placed: Option<&str>, aggregate: &str) -> Result<Order, StoreError> {
+    let read = || -> serde_json::Result<Order> {
+        let placed = Arc::new(self::placed(placed, aggregate)?);
+        Ok(Order { placed, ..serde_json::from_str(aggregate)? })
+    };
+    read().map_err(|error| StoreError::Refused(format!("row of order {id}: {error}")))
+}
+
+/// What was ordered, or as much of it as `T` wants: from its column, or else from the
+/// aggregate, where earlier versions wrote it.
+pub(crate) fn placed<T: DeserializeOwned>(placed: Option<&str>, aggregate: &str) -> serde_json::Result<T> {
+    serde_json::from_str::<Apart<T>>(placed.unwrap_or(aggregate)).map(|apart| apart.placed)
 }

@@ -166,9 +166,10 @@ impl Service for Bank {
         request: &Request,
         moment: Moment,
     ) -> Result<Outcome<Reply, Self::Call>, Rejection> {
-        let decision = operations::decide(batch.record(request), batch.hold(request), request, moment.fresh_id())
-            .map_err(|refusal| Rejection::conflict(format!("{}: {refusal}", request.key())))?;
-        batch.set_record(request, decision.record);
+        let key = request.key();
+        let decision = operations::decide(batch.record(&key), batch.hold(request), request, moment.fresh_id())
+            .map_err(|refusal| Rejection::conflict(format!("{key}: {refusal}")))?;
+        batch.set_record(key, request.operation.name(), decision.record);
         if let Some(hold) = decision.hold {
             batch.set_hold(request, hold);
         }

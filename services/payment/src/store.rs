@@ -1,10 +1,10 @@
 //! All SQL of the payment service: payments, their refunds, and the ledger.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::domain::ledger::{self, Entry};
 use crate::domain::{self, Card, Charge, Event, Hold, Money, Offer, Payment, Refund, Refusal};
@@ -12,25 +12,32 @@ use crate::domain::{self, Card, Charge, Event, Hold, Money, Offer, Payment, Refu
 /// What one batch touches: the orders' payments, all attempts of each.
 #[derive(Debug, Default)]
 pub struct Batch {
-    orders: BTreeMap<String, BTreeMap<i32, Payment>>,
-    /// As loaded; a payment without one is not stored yet.
-    versions: HashMap<(String, i32), i64>,
-    changed: BTreeSet<(String, i32)>,
+    orders: BTreeMap<String, Attempts>,
     entries: Vec<(String, i32, Entry)>,
     refunds: Vec<(String, i32, Refund)>,
     none: BTreeMap<i32, Payment>,
 }
 
+/// The payments of one order, by attempt.
+#[derive(Debug, Default)]
+struct Attempts {
+    payments: BTreeMap<i32, Payment>,
+    /// As loaded; an attempt without one is not stored yet.
+    versions: BTreeMap<i32, i64>,
+    changed: BTreeSet<i32>,
+}
+
 impl Batch {
     /// The attempts of an order, as earlier inputs of the batch left them.
     pub(crate) fn attempts(&self, order_id: &str) -> &BTreeMap<i32, Payment> {
-        self.orders.get(order_id).unwrap_or(&self.none)
+        self.orders.get(order_id).map_or(&self.none, |attempts| &attempts.payments)
     }
 
     /// The event's state, what it posts to the ledger, and the refund that it is.
     pub(crate) fn record(&mut self, order_id: &str, attempt: i32, event: &Event) {
-        self.orders.entry(order_id.to_owned()).or_default().insert(attempt, domain::evolve(event));
-        self.changed.insert((order_id.to_owned(), attempt));
+        let attempts = self.orders.entry(order_id.to_owned()).or_default();
+        attempts.payments.insert(attempt, domain::evolve(event));
+        attempts.changed.insert(attempt);
         if let Some(entry) = ledger::entry(order_id, attempt, event) {
             self.entries.push((order_id.to_owned(), attempt, entry));
         }
@@ -62,6 +69,61 @@ struct RefundRow {
     amount: i64,
 }
 
+/// The key of an order whose payments to load.
+#[derive(Serialize)]
+struct Id<'a> {
+    id: &'a str,
+}
+
+/// A payment to insert.
+#[derive(Serialize)]
+struct NewPayment<'a> {
+    order_id: &'a str,
+    attempt: i32,
+    state: &'static str,
+    amount: i64,
+    currency: &'a str,
+    token: &'a str,
+    last4: &'a str,
+    authorisation_id: &'a str,
+    reason: &'a str,
+    at: Millis,
+}
+
+/// A payment to update. What was asked for never changes, so neither do amount and card.
+#[derive(Serialize)]
+struct ChangedPayment<'a> {
+    order_id: &'a str,
+    attempt: i32,
+    state: &'static str,
+    reason: &'a str,
+    /// The version that it was loaded with.
+    loaded: i64,
+    at: Millis,
+}
+
+/// A refund to insert.
+#[derive(Serialize)]
+struct NewRefund<'a> {
+    order_id: &'a str,
+    attempt: i32,
+    refund: i32,
+    amount: i64,
+    at: Millis,
+}
+
+/// A posting to insert.
+#[derive(Serialize)]
+struct NewPosting<'a> {
+    entry_id: &'a str,
+    account: &'a str,
+    amount: i64,
+    currency: &'a str,
+    order_id: &'a str,
+    attempt: i32,
+    at: Millis,
+}
+
 /// Loads all payments of the orders, locked in key order, and then their refunds,
 /// which change only under the lock of their payment.
 pub(crate) async fn load(tx: &mut Tx, orders: impl Iterator<Item = &str>) -> Result<Batch, StoreError> {
@@ -70,24 +132,25 @@ pub(crate) async fn load(tx: &mut Tx, orders: impl Iterator<Item = &str>) -> Res
     if orders.is_empty() {
         return Ok(batch);
     }
-    let args: Vec<Value> = orders.iter().map(|id| json!({ "id": id })).collect();
+    let ids: Vec<_> = orders.into_iter().map(|id| Id { id }).collect();
     let rows: Vec<PaymentRow> = tx
         .fetch_for_update(
             "SELECT order_id, attempt, state, amount, currency, token, last4, authorisation_id, reason, version
              FROM payments WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)
              ORDER BY order_id, attempt",
-            &args,
+            &ids,
         )
         .await?;
     let mut charged = BTreeSet::new();
     for row in rows {
-        let key = (row.order_id.clone(), number(row.attempt, &row.order_id)?);
-        batch.versions.insert(key.clone(), row.version);
+        let (order_id, attempt, version) = (row.order_id.clone(), number(row.attempt, &row.order_id)?, row.version);
         let payment = payment(row)?;
         if matches!(payment, Payment::Captured(_)) {
-            charged.insert(key.0.clone());
+            charged.insert(order_id.clone());
         }
-        batch.orders.entry(key.0).or_default().insert(key.1, payment);
+        let attempts = batch.orders.entry(order_id).or_default();
+        attempts.payments.insert(attempt, payment);
+        attempts.versions.insert(attempt, version);
     }
     load_refunds(tx, &mut batch, &charged).await?;
     Ok(batch)
@@ -98,17 +161,17 @@ async fn load_refunds(tx: &mut Tx, batch: &mut Batch, charged: &BTreeSet<String>
     if charged.is_empty() {
         return Ok(());
     }
-    let args: Vec<Value> = charged.iter().map(|id| json!({ "id": id })).collect();
+    let ids: Vec<_> = charged.iter().map(|id| Id { id }).collect();
     let rows: Vec<RefundRow> = tx
         .fetch(
             "SELECT order_id, attempt, refund, amount FROM refunds
              WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)",
-            &args,
+            &ids,
         )
         .await?;
     for row in rows {
         let (attempt, refund) = (number(row.attempt, &row.order_id)?, number(row.refund, &row.order_id)?);
-        match batch.orders.get_mut(&row.order_id).and_then(|attempts| attempts.get_mut(&attempt)) {
+        match batch.orders.get_mut(&row.order_id).and_then(|attempts| attempts.payments.get_mut(&attempt)) {
             Some(Payment::Captured(charge)) => {
                 charge.refunds.insert(refund, row.amount);
             }
@@ -131,11 +194,14 @@ fn number(column: i64, order_id: &str) -> Result<i32, StoreError> {
 /// there already is a conflict: nothing is given back or posted twice.
 pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), StoreError> {
     let (mut new, mut known) = (Vec::new(), Vec::new());
-    for key in &batch.changed {
-        let Some(payment) = batch.orders.get(&key.0).and_then(|attempts| attempts.get(&key.1)) else { continue };
-        match batch.versions.get(key) {
-            None => new.push(columns(key, payment, 0, now)),
-            Some(version) => known.push(columns(key, payment, *version, now)),
+    for (order_id, attempts) in &batch.orders {
+        for attempt in &attempts.changed {
+            let Some(payment) = attempts.payments.get(attempt) else { continue };
+            let row = new_payment(order_id, *attempt, payment, now);
+            match attempts.versions.get(attempt) {
+                None => new.push(row),
+                Some(loaded) => known.push(changed(row, *loaded)),
+            }
         }
     }
     if !new.is_empty() {
@@ -150,26 +216,26 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
         )
         .await?;
     }
-    // What was asked for never changes, so neither do amount and card.
     tx.execute_each(
         "UPDATE payments
          SET state = r.value->>'state', reason = r.value->>'reason', version = payments.version + 1,
              updated_at = CAST(r.value->>'at' AS BIGINT)
          FROM jsonb_each($1) AS r
          WHERE payments.order_id = r.value->>'order_id' AND payments.attempt = CAST(r.value->>'attempt' AS BIGINT)
-           AND payments.version = CAST(r.value->>'version' AS BIGINT)",
+           AND payments.version = CAST(r.value->>'loaded' AS BIGINT)",
         &known,
     )
     .await?;
 
-    let refunds: Vec<Value> = batch
+    let refunds: Vec<_> = batch
         .refunds
         .iter()
-        .map(|(order_id, attempt, refund)| {
-            json!({
-                "order_id": order_id, "attempt": attempt, "refund": refund.number, "amount": refund.amount.amount,
-                "at": now,
-            })
+        .map(|(order_id, attempt, refund)| NewRefund {
+            order_id,
+            attempt: *attempt,
+            refund: refund.number,
+            amount: refund.amount.amount,
+            at: now,
         })
         .collect();
     if !refunds.is_empty() {
@@ -183,15 +249,18 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
         .await?;
     }
 
-    let postings: Vec<Value> = batch
+    let postings: Vec<_> = batch
         .entries
         .iter()
         .flat_map(|(order_id, attempt, entry)| {
-            entry.postings.iter().map(move |posting| {
-                json!({
-                    "entry_id": entry.id, "account": posting.account, "amount": posting.amount,
-                    "currency": entry.currency, "order_id": order_id, "attempt": attempt, "at": now,
-                })
+            entry.postings.iter().map(|posting| NewPosting {
+                entry_id: &entry.id,
+                account: &posting.account,
+                amount: posting.amount,
+                currency: &entry.currency,
+                order_id,
+                attempt: *attempt,
+                at: now,
             })
         })
         .collect();
@@ -224,7 +293,7 @@ fn payment(row: PaymentRow) -> Result<Payment, StoreError> {
     })
 }
 
-fn columns((order_id, attempt): &(String, i32), payment: &Payment, version: i64, now: Millis) -> Value {
+fn new_payment<'a>(order_id: &'a str, attempt: i32, payment: &'a Payment, now: Millis) -> NewPayment<'a> {
     let (offer, authorisation_id, reason) = match payment {
         Payment::Authorised(hold) | Payment::Captured(Charge { hold, .. }) | Payment::Voided(Some(hold)) => {
             (Some(&hold.offer), hold.authorisation_id.as_str(), "")
@@ -235,12 +304,21 @@ fn columns((order_id, attempt): &(String, i32), payment: &Payment, version: i64,
         Payment::Declined(refusal) => (Some(&refusal.offer), "", refusal.reason.as_str()),
         Payment::Voided(None) | Payment::Absent => (None, "", ""),
     };
-    json!({
-        "order_id": order_id, "attempt": attempt, "state": payment.name(),
-        "amount": offer.map_or(0, |offer| offer.amount.amount),
-        "currency": offer.map_or("", |offer| &offer.amount.currency),
-        "token": offer.map_or("", |offer| &offer.card.token),
-        "last4": offer.map_or("", |offer| &offer.card.last4),
-        "authorisation_id": authorisation_id, "reason": reason, "version": version, "at": now,
-    })
+    NewPayment {
+        order_id,
+        attempt,
+        state: payment.name(),
+        amount: offer.map_or(0, |offer| offer.amount.amount),
+        currency: offer.map_or("", |offer| &offer.amount.currency),
+        token: offer.map_or("", |offer| &offer.card.token),
+        last4: offer.map_or("", |offer| &offer.card.last4),
+        authorisation_id,
+        reason,
+        at: now,
+    }
+}
+
+const fn changed(row: NewPayment<'_>, loaded: i64) -> ChangedPayment<'_> {
+    let NewPayment { order_id, attempt, state, reason, at, .. } = row;
+    ChangedPayment { order_id, attempt, state, reason, loaded, at }
 }

@@ -83,14 +83,14 @@ pub async fn orders(tx: &mut Tx) -> Result<Vec<OrderStanding>, StoreError> {
 async fn log_has_no_gaps(tx: &mut Tx) -> Result<Finding, StoreError> {
     let checked: Vec<Count> = tx
         .fetch(
-            "SELECT COUNT(*) AS n FROM (SELECT DISTINCT source, subject FROM event_log WHERE $1 <> '') AS lines",
+            "SELECT COUNT(*) AS n FROM (SELECT DISTINCT subject, source FROM event_log WHERE $1 <> '') AS lines",
             &[0; 0],
         )
         .await?;
     let gaps: Vec<Gap> = tx
         .fetch(
             "SELECT source, subject, COUNT(*) AS n, MAX(sequence) AS last FROM event_log WHERE $1 <> ''
-             GROUP BY source, subject HAVING COUNT(*) <> MAX(sequence) ORDER BY source, subject",
+             GROUP BY subject, source HAVING COUNT(*) <> MAX(sequence) ORDER BY source, subject",
             &[0; 0],
         )
         .await?;

@@ -26,16 +26,14 @@ use crate::store::LogEntry;
 /// same: a later version may fold it from the log.
 pub(crate) fn hear(message: &Envelope) -> Result<Heard, Malformed> {
     let event = event(message)?;
-    let envelope = serde_json::to_string(message).map_err(|error| Malformed(format!("no JSON: {error}")))?;
     let entry = LogEntry {
-        source: message.source.clone(),
         subject: message.subject.clone(),
+        source: message.source.clone(),
         sequence: message.sequence,
-        kind: message.kind.clone(),
+        kind: Kind::of(&message.kind).map_or_else(|| message.kind.clone().into(), |kind| kind.full().into()),
+        correlation_id: (message.correlation_id != message.subject).then(|| message.correlation_id.clone()),
+        envelope: message.text(),
         time: message.time,
-        correlation_id: message.correlation_id.clone(),
-        event_id: message.id.clone(),
-        envelope,
     };
     Ok(Heard { entry: Arc::new(entry), event })
 }

@@ -59,6 +59,7 @@ pub static SPEC: Spec = Spec {
     migrations: &[
         Migration { version: 1, name: "query", sql: include_str!("../migrations/0001_query.sql") },
         Migration { version: 2, name: "generations", sql: include_str!("../migrations/0002_generations.sql") },
+        Migration { version: 3, name: "lean log", sql: include_str!("../migrations/0003_lean_log.sql") },
     ],
 };
 

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use contracts::order::OrderStatus;
 use contracts::query::OrderChanged;
 use platform::bus::Bus;
 use platform::service::Announcement;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::overlay::OrderState;
+use crate::view;
 
 /// The topic: JSON of [`OrderChanged`].
 pub const NOTICES: &str = "orderly.query.notices";
@@ -31,6 +33,8 @@ pub(crate) fn announcement(id: &str, order: &OrderState) -> Announcement {
         order_id: id.to_owned(),
         customer_id: order.customer_id.clone(),
         version: order.course.as_ref().map_or(0, |course| course.version),
+        status: order.course.as_ref().map_or(OrderStatus::Unspecified, |course| view::status(course.status)).into(),
+        at: order.at,
     };
     (NOTICES, serde_json::to_string(&notice).expect("a contract type is JSON"))
 }
@@ -172,7 +176,7 @@ mod tests {
     }
 
     fn notice(order_id: &str) -> String {
-        let notice = OrderChanged { order_id: order_id.into(), customer_id: "ada".into(), version: 2 };
+        let notice = OrderChanged { order_id: order_id.into(), version: 2, ..OrderChanged::default() };
         serde_json::to_string(&notice).expect("JSON")
     }
 

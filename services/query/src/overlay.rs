@@ -10,7 +10,7 @@ use platform::error::Rejection;
 use crate::projections::Event;
 use crate::projections::notifications::{self, Telling};
 use crate::projections::orders::{self, Course, OrderEvent, Placement};
-use crate::projections::products::{self, Product};
+use crate::projections::products::{self, Product, ProductEvent};
 use crate::projections::sales::{self, Basket, Window};
 use crate::read_model::{Model, Scope, Standing};
 use crate::rebuild::{self, Chunk, Progress, Step};
@@ -173,6 +173,9 @@ pub(crate) struct OrderState {
     pub(crate) course: Option<Course>,
     /// Set if it is placed in this batch: a row to insert.
     pub(crate) placed: Option<Arc<Placement>>,
+    /// When the change was decided: of several in this batch, the last that changed
+    /// where it stands.
+    pub(crate) at: Millis,
     pub(crate) changed: bool,
 }
 
@@ -180,7 +183,21 @@ pub(crate) struct OrderState {
 #[derive(Debug, Default)]
 pub(crate) struct ProductState {
     pub(crate) product: Product,
-    pub(crate) changed: bool,
+    /// Whether it has a row.
+    pub(crate) is_stored: bool,
+    pub(crate) change: Change,
+}
+
+/// What of a product is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Change {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its level alone.
+    Level,
+    /// All of it.
+    Row,
 }
 
 impl Overlay {
@@ -199,9 +216,7 @@ impl Overlay {
         match fact.event {
             Event::Order(event) => self.fold_order(event, fact),
             Event::Product(event) if self.scope.has(Model::Products) => {
-                let state = entry_of(&mut self.products, fact.subject);
-                state.product = products::fold(std::mem::take(&mut state.product), event);
-                state.changed = true;
+                entry_of(&mut self.products, fact.subject).fold(event);
             }
             Event::Notification(event) if self.scope.has(Model::Notifications) => {
                 let telling = entry_of(&mut self.notifications, event.id());
@@ -225,7 +240,7 @@ impl Overlay {
             sales::fold(&mut self.sales, event, order.basket.as_ref(), order.is_confirmed, fact.time);
         }
         if rows {
-            order.fold(event, fact.sequence);
+            order.fold(event, fact);
         }
     }
 
@@ -235,13 +250,28 @@ impl Overlay {
     }
 }
 
+impl ProductState {
+    fn fold(&mut self, event: &ProductEvent) {
+        let change = match event {
+            ProductEvent::LevelChanged { .. } if self.is_stored => Change::Level,
+            ProductEvent::LevelChanged { .. } | ProductEvent::Upserted(_) => Change::Row,
+        };
+        self.product = products::fold(std::mem::take(&mut self.product), event);
+        self.change = self.change.max(change);
+    }
+}
+
 impl OrderState {
-    fn fold(&mut self, event: &OrderEvent, sequence: i64) {
+    fn fold(&mut self, event: &OrderEvent, fact: Fact<'_>) {
         if let OrderEvent::Placed { placement, .. } = event {
             self.customer_id.clone_from(&placement.customer_id);
             self.placed = Some(placement.clone());
         }
-        self.course = orders::fold(self.course.take(), event, sequence);
+        let before = self.course.as_ref().map(|course| course.status);
+        self.course = orders::fold(self.course.take(), event, fact.sequence);
+        if self.at == 0 || self.course.as_ref().map(|course| course.status) != before {
+            self.at = fact.time;
+        }
         self.changed = self.course.is_some();
     }
 }

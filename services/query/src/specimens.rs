@@ -63,6 +63,7 @@ pub(crate) fn envelope<T: Payload>(
         traceparent: None,
         deliver_at: None,
         data,
+        text: None,
     }
 }
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
-use serde_json::json;
+use serde::Serialize;
 
 pub(crate) use log::LogEntry;
 
@@ -46,8 +46,14 @@ fn rows_of(generation: &str) -> String {
     )
 }
 
-fn keys(keys: &BTreeSet<&str>) -> Vec<serde_json::Value> {
-    keys.iter().map(|key| json!({ "key": key })).collect()
+/// A row that is looked up.
+#[derive(Serialize)]
+struct Key<'a> {
+    key: &'a str,
+}
+
+fn keys<'a>(keys: &BTreeSet<&'a str>) -> Vec<Key<'a>> {
+    keys.iter().map(|key| Key { key }).collect()
 }
 
 /// Loads the rows that the inputs touch, and for each step of a rebuild the chunk

@@ -57,7 +57,7 @@ pub(crate) fn folded(id: String, placement: &Placement, course: Course) -> Order
     }
 }
 
-const fn status(status: Status) -> OrderStatus {
+pub(crate) const fn status(status: Status) -> OrderStatus {
     match status {
         Status::Placed => OrderStatus::Placed,
         Status::AwaitingPayment => OrderStatus::AwaitingPayment,

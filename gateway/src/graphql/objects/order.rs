@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use platform::error::Code;
 
 use super::{MoneyObject, ProductObject, int, time};
-use crate::api::{Address, ApiError, Order, OrderLine, OrderWithTimeline, TimelineEntry};
+use crate::api::{Address, ApiError, Order, OrderChange, OrderLine, OrderWithTimeline, TimelineEntry};
 use crate::graphql::batches::{Sku, TimelineOf};
 use crate::graphql::request::{api, batches, caller};
 
@@ -243,5 +243,25 @@ impl From<TimelineEntry> for TimelineEntryObject {
     fn from(entry: TimelineEntry) -> Self {
         let TimelineEntry { at, service, kind, summary, event_id } = entry;
         Self { at, service, kind, summary, event_id: event_id.into() }
+    }
+}
+
+/// That an order has changed.
+#[derive(SimpleObject)]
+#[graphql(name = "OrderChange")]
+pub(crate) struct OrderChangeObject {
+    /// The order's id.
+    id: ID,
+    /// How many events it has had.
+    version: i32,
+    /// Where it stands.
+    status: OrderStatus,
+    /// When that was decided.
+    at: DateTime<Utc>,
+}
+
+impl From<OrderChange> for OrderChangeObject {
+    fn from(OrderChange { id, version, status, at }: OrderChange) -> Self {
+        Self { id: (*id).into(), version: int(version), status: status.into(), at: time(at) }
     }
 }

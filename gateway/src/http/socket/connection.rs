@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Request;
@@ -62,7 +63,7 @@ type Told = (String, u64, Option<Event>);
 /// See the [module](self).
 pub(super) struct Connection {
     socket: WebSocket,
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     from: Option<IpAddr>,
     place: Place,
     patience: Patience,
@@ -85,7 +86,7 @@ struct Session {
 }
 
 impl Connection {
-    pub(super) fn new(socket: WebSocket, endpoint: Endpoint, from: Option<IpAddr>, place: Place) -> Self {
+    pub(super) fn new(socket: WebSocket, endpoint: Arc<Endpoint>, from: Option<IpAddr>, place: Place) -> Self {
         let patience = endpoint.sockets.patience;
         Self {
             socket,

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use contracts::order::OrderStatus;
+use contracts::query::OrderChanged;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Response as Handshake;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::fakes::Fixture;
+use crate::fakes::{Fixture, placed};
 use crate::http::router_with;
 use crate::http::socket::{Patience, Sockets};
 
@@ -231,6 +233,56 @@ async fn an_operator_sees_every_order_and_is_told_when_some_may_be_missing() {
     };
     assert_eq!(gap["payload"]["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{gap}");
     assert_eq!(client.hear().await, json!({ "type": "complete", "id": "all" }));
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_the_notices_say_together_without_an_order_being_read() {
+    let gateway = Listening::new().await;
+    let session = gateway.fixture.operator().await;
+    let mut client = gateway.connect_as(Some(&session.token)).await;
+    client
+        .subscribe("all", "subscription { orderChanges(statuses: [PLACED, EXPIRED]) { id version status at } }")
+        .await;
+    let first = until_shown(&gateway, &mut client).await;
+    let change = |id: &str, version: i64, status: &str| json!({ "id": id, "version": version, "status": status, "at": "2023-11-14T22:13:20+00:00" });
+    assert_eq!(first["payload"]["data"]["orderChanges"][0], change("o", 2, "PLACED"), "{first}");
+    let notice = |id: &str, version, status: OrderStatus| OrderChanged {
+        order_id: id.into(),
+        version,
+        status: status.into(),
+        ..placed()
+    };
+    let commit = [
+        notice("a", 1, OrderStatus::Placed),
+        notice("a", 2, OrderStatus::AwaitingPayment),
+        notice("b", 3, OrderStatus::Expired),
+        notice("b", 3, OrderStatus::Expired),
+        notice("b", 2, OrderStatus::Placed),
+        notice("c", 1, OrderStatus::Placed),
+    ];
+    gateway.fixture.announce_all(&commit).await;
+    let mut shown: Vec<Value> = Vec::new();
+    while !shown.iter().any(|change| change["id"] == "c") {
+        let next = client.hear().await;
+        shown.extend(next["payload"]["data"]["orderChanges"].as_array().cloned().expect("changes"));
+    }
+    let expected = [change("a", 1, "PLACED"), change("b", 3, "EXPIRED"), change("c", 1, "PLACED")];
+    assert_eq!(shown, expected, "only what was asked for, and no version after a higher one or twice");
+    assert!(gateway.fixture.shop.lock().asked.is_empty(), "no service is asked");
+
+    gateway.fixture.announce_too_much().await;
+    let gap = loop {
+        let next = client.hear().await;
+        if next["payload"]["data"].is_null() {
+            break next;
+        }
+    };
+    assert_eq!(gap["payload"]["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{gap}");
+    assert_eq!(client.hear().await, json!({ "type": "complete", "id": "all" }));
+    let ada = gateway.fixture.ada().await;
+    let mut client = gateway.connect_as(Some(&ada.token)).await;
+    client.subscribe("all", "subscription { orderChanges { id } }").await;
+    assert!(client.hear().await.to_string().contains("FORBIDDEN"));
 }
 
 /// Announces the order until it is shown: the subscription may just have begun.

@@ -62,7 +62,7 @@ pub fn decide(
 ) -> Result<Decision, Illegal> {
     let illegal = |request, state| Err(Illegal::Transition { request, state });
     match (reservation, request) {
-        (None, Request::Reserve(lines)) => Ok(reserve(&merged(lines), level)),
+        (None, Request::Reserve(lines)) => Ok(reserve(merged(lines), level)),
         (Some(Reservation::Open(lines)), Request::Release) => Ok(Decision {
             next: Some(Reservation::Released),
             movements: movements(lines, MovementKind::Released, 0, -1),
@@ -101,7 +101,7 @@ pub fn decide(
     }
 }
 
-fn reserve(lines: &[Line], level: impl Fn(&str) -> Option<Level>) -> Decision {
+fn reserve(lines: Vec<Line>, level: impl Fn(&str) -> Option<Level>) -> Decision {
     let shortages: Vec<Shortage> = lines
         .iter()
         .filter_map(|line| {
@@ -111,8 +111,8 @@ fn reserve(lines: &[Line], level: impl Fn(&str) -> Option<Level>) -> Decision {
         .collect();
     if shortages.is_empty() {
         Decision {
-            next: Some(Reservation::Open(lines.to_vec())),
-            movements: movements(lines, MovementKind::Reserved, 0, 1),
+            movements: movements(&lines, MovementKind::Reserved, 0, 1),
+            next: Some(Reservation::Open(lines)),
             event: Event::Reserved,
         }
     } else {

@@ -241,6 +241,7 @@ async fn publish<T: Payload>(
         traceparent: None,
         deliver_at: None,
         data: serde_json::value::to_raw_value(payload).unwrap(),
+        text: None,
     };
     let body = serde_json::to_string(&envelope).unwrap();
     let known = bus.incarnation().await.unwrap();

@@ -1,5 +1,7 @@
 //! What can happen to an order.
 
+use std::sync::Arc;
+
 use super::{Card, Millis, Placed, Refund};
 
 /// A step past the authorisation that is asked for until it is done.
@@ -20,7 +22,7 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It was taken.
-    Placed(Box<Placed>),
+    Placed(Arc<Placed>),
     /// Every line is reserved.
     AwaitingPayment,
     /// It cannot be served.

@@ -1,6 +1,7 @@
 //! The fold: what each event makes of an order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{AUTHORISE_WITHIN, Event, Millis, Order, Placed, Refund, RefundCause, SETTLE_WITHIN, Status};
 
@@ -114,7 +115,7 @@ pub fn evolve(order: Option<Order>, event: &Event, at: Millis) -> Option<Order> 
     Some(order)
 }
 
-fn place(placed: &Placed, at: Millis) -> Order {
+fn place(placed: &Arc<Placed>, at: Millis) -> Order {
     Order {
         version: 1,
         status: Status::Placed,

@@ -1,13 +1,15 @@
 //! Everything that can reach an order: what customers ask, what the other services
 //! answer, and what the delay queue says is due.
 
+use std::sync::Arc;
+
 use super::{Card, Goods, Millis, Placed};
 
 /// Something that reaches an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A customer orders.
-    Place(Box<Placed>),
+    Place(Arc<Placed>),
     /// A customer offers a card.
     Pay {
         /// The card.

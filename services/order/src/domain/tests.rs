@@ -34,9 +34,9 @@ fn goods(sku: &str, quantity: i64) -> Goods {
 }
 
 /// Two cups and a pot.
-fn placed(card: Option<Card>) -> Box<Placed> {
+fn placed(card: Option<Card>) -> Arc<Placed> {
     let line = |sku: &str, quantity, unit_price| Line { sku: sku.into(), name: sku.into(), quantity, unit_price };
-    Box::new(Placed {
+    Arc::new(Placed {
         customer_id: "ada".into(),
         customer_email: "ada@example.com".into(),
         lines: vec![line("CUP", 2, 450), line("POT", 1, 1_500)],

@@ -10,8 +10,8 @@ use crate::shop::{Shop, ada};
 #[tokio::test]
 async fn what_was_done_to_an_order_behind_its_back_is_found() {
     let crimes = [
-        "UPDATE orders SET aggregate = REPLACE(aggregate, '\"total\":2400', '\"total\":1') WHERE $1 <> ''",
-        "UPDATE orders SET aggregate = REPLACE(aggregate, 'refunded\":0', 'refunded\":1') WHERE $1 <> ''",
+        "UPDATE orders SET placed = REPLACE(placed, '\"total\":2400', '\"total\":1') WHERE $1 <> ''",
+        "UPDATE orders SET aggregate = REPLACE(aggregate, '{', '{\"refunded\":1,') WHERE $1 <> ''",
         "UPDATE orders SET aggregate = 'none' WHERE $1 <> ''",
         "UPDATE orders SET status = 'REFUNDED' WHERE $1 <> ''",
         "UPDATE orders SET version = version + 1 WHERE $1 <> ''",

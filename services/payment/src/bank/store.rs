@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::operations::{Hold, HoldState, Record};
 use super::{Answer, Request};
@@ -27,18 +27,17 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(super) fn record(&self, request: &Request) -> Option<&Record> {
-        self.records.get(&request.key()).map(|(_, slot)| &slot.value)
+    pub(super) fn record(&self, key: &str) -> Option<&Record> {
+        self.records.get(key).map(|(_, slot)| &slot.value)
     }
 
     pub(super) fn hold(&self, request: &Request) -> Option<&Hold> {
         self.holds.get(&(request.order_id.clone(), request.attempt)).map(|slot| &slot.value)
     }
 
-    pub(super) fn set_record(&mut self, request: &Request, record: Record) {
-        let version = self.records.get(&request.key()).map_or(0, |(_, slot)| slot.version);
-        let slot = Slot { value: record, version, changed: true };
-        self.records.insert(request.key(), (request.operation.name(), slot));
+    pub(super) fn set_record(&mut self, key: String, operation: &'static str, record: Record) {
+        let version = self.records.get(&key).map_or(0, |(_, slot)| slot.version);
+        self.records.insert(key, (operation, Slot { value: record, version, changed: true }));
     }
 
     pub(super) fn set_hold(&mut self, request: &Request, hold: Hold) {
@@ -56,6 +55,68 @@ struct RecordRow {
     outcome: String,
     detail: String,
     calls: i64,
+}
+
+/// The key of a hold to load.
+#[derive(Serialize)]
+struct HoldKey<'a> {
+    order_id: &'a str,
+    attempt: i32,
+}
+
+/// The key of an operation to load.
+#[derive(Serialize)]
+struct OperationKey<'a> {
+    key: &'a str,
+}
+
+/// An operation to insert.
+#[derive(Serialize)]
+struct NewRecord<'a> {
+    key: &'a str,
+    operation: &'static str,
+    amount: i64,
+    currency: &'a str,
+    outcome: &'static str,
+    detail: &'a str,
+    calls: i64,
+    at: Millis,
+}
+
+/// An operation to update.
+#[derive(Serialize)]
+struct ChangedRecord<'a> {
+    key: &'a str,
+    outcome: &'static str,
+    detail: &'a str,
+    calls: i64,
+    /// The version that it was loaded with.
+    loaded: i64,
+}
+
+/// A hold to insert.
+#[derive(Serialize)]
+struct NewHold<'a> {
+    order_id: &'a str,
+    attempt: i32,
+    token: &'a str,
+    authorisation_id: &'a str,
+    amount: i64,
+    currency: &'a str,
+    state: &'static str,
+    refunded: i64,
+    at: Millis,
+}
+
+/// A hold to update.
+#[derive(Serialize)]
+struct ChangedHold<'a> {
+    order_id: &'a str,
+    attempt: i32,
+    state: &'static str,
+    refunded: i64,
+    /// The version that it was loaded with.
+    loaded: i64,
 }
 
 /// Money at the bank, as an auditor sees it.
@@ -101,8 +162,7 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
     }
     let payments: BTreeSet<(&str, i32)> =
         requests.iter().map(|request| (request.order_id.as_str(), request.attempt)).collect();
-    let args: Vec<Value> =
-        payments.iter().map(|(order_id, attempt)| json!({ "order_id": order_id, "attempt": attempt })).collect();
+    let keys: Vec<_> = payments.into_iter().map(|(order_id, attempt)| HoldKey { order_id, attempt }).collect();
     let rows: Vec<BankHold> = tx
         .fetch_for_update(
             "SELECT order_id, attempt, token, authorisation_id, amount, currency, state, refunded, version
@@ -110,7 +170,7 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
              WHERE (order_id, attempt) IN
                    (SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT) FROM jsonb_each($1) AS r)
              ORDER BY order_id, attempt",
-            &args,
+            &keys,
         )
         .await?;
     for row in rows {
@@ -129,12 +189,12 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
 
     let operations: BTreeMap<String, &'static str> =
         requests.iter().map(|request| (request.key(), request.operation.name())).collect();
-    let args: Vec<Value> = operations.keys().map(|key| json!({ "key": key })).collect();
+    let keys: Vec<_> = operations.keys().map(|key| OperationKey { key }).collect();
     let rows: Vec<RecordRow> = tx
         .fetch_for_update(
             "SELECT key, amount, currency, outcome, detail, calls FROM bank_operations
              WHERE key IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r) ORDER BY key",
-            &args,
+            &keys,
         )
         .await?;
     for row in rows {
@@ -154,13 +214,14 @@ pub(super) async fn load(tx: &mut Tx, requests: &[&Request]) -> Result<Batch, St
 pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), StoreError> {
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for (key, (operation, slot)) in batch.records.iter().filter(|(_, (_, slot))| slot.changed) {
-        let (outcome, detail) = columns(slot.value.answer.as_ref());
-        let rows = if slot.version == 0 { &mut new } else { &mut known };
-        rows.push(json!({
-            "key": key, "operation": operation, "amount": slot.value.amount.amount,
-            "currency": slot.value.amount.currency, "outcome": outcome, "detail": detail,
-            "calls": slot.value.calls, "was": slot.version, "at": now,
-        }));
+        let Record { amount, answer, calls } = &slot.value;
+        let (outcome, detail) = columns(answer.as_ref());
+        if slot.version == 0 {
+            let (amount, currency) = (amount.amount, amount.currency.as_str());
+            new.push(NewRecord { key, operation, amount, currency, outcome, detail, calls: *calls, at: now });
+        } else {
+            known.push(ChangedRecord { key, outcome, detail, calls: *calls, loaded: slot.version });
+        }
     }
     if !new.is_empty() {
         tx.execute(
@@ -177,20 +238,23 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
         "UPDATE bank_operations
          SET outcome = r.value->>'outcome', detail = r.value->>'detail', calls = CAST(r.value->>'calls' AS BIGINT)
          FROM jsonb_each($1) AS r
-         WHERE bank_operations.key = r.value->>'key' AND bank_operations.calls = CAST(r.value->>'was' AS BIGINT)",
+         WHERE bank_operations.key = r.value->>'key' AND bank_operations.calls = CAST(r.value->>'loaded' AS BIGINT)",
         &known,
     )
     .await?;
 
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for ((order_id, attempt), slot) in batch.holds.iter().filter(|(_, slot)| slot.changed) {
-        let rows = if slot.version == 0 { &mut new } else { &mut known };
-        rows.push(json!({
-            "order_id": order_id, "attempt": attempt, "token": slot.value.token,
-            "authorisation_id": slot.value.authorisation_id, "amount": slot.value.amount.amount,
-            "currency": slot.value.amount.currency, "state": slot.value.state.as_str(),
-            "refunded": slot.value.refunded, "was": slot.version, "at": now,
-        }));
+        let (attempt, state, refunded) = (*attempt, slot.value.state.as_str(), slot.value.refunded);
+        if slot.version == 0 {
+            let Hold { token, authorisation_id, amount: Money { amount, currency }, .. } = &slot.value;
+            let amount = *amount;
+            let hold =
+                NewHold { order_id, attempt, token, authorisation_id, amount, currency, state, refunded, at: now };
+            new.push(hold);
+        } else {
+            known.push(ChangedHold { order_id, attempt, state, refunded, loaded: slot.version });
+        }
     }
     if !new.is_empty() {
         tx.execute(
@@ -210,7 +274,7 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
          FROM jsonb_each($1) AS r
          WHERE bank_holds.order_id = r.value->>'order_id'
            AND bank_holds.attempt = CAST(r.value->>'attempt' AS BIGINT)
-           AND bank_holds.version = CAST(r.value->>'was' AS BIGINT)",
+           AND bank_holds.version = CAST(r.value->>'loaded' AS BIGINT)",
         &known,
     )
     .await

@@ -20,6 +20,8 @@
 //! what was earned. A decline moves nothing, and neither does a capture that was
 //! refused: its hold stays booked until the void.
 
+use std::borrow::Cow;
+
 use super::{Event, Hold, Money};
 
 /// What the bank holds for us.
@@ -47,7 +49,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posting {
     /// Of the chart above.
-    pub account: String,
+    pub account: Cow<'static, str>,
     /// Minor units; a debit above zero, a credit below.
     pub amount: i64,
 }
@@ -87,10 +89,10 @@ fn refunded(money: &Money) -> Vec<Posting> {
     vec![posting(BANK_SETTLED, -money.amount), posting(SHOP_REFUNDS, money.amount)]
 }
 
-fn posting(account: &str, amount: i64) -> Posting {
-    Posting { account: account.to_owned(), amount }
+const fn posting(account: &'static str, amount: i64) -> Posting {
+    Posting { account: Cow::Borrowed(account), amount }
 }
 
 fn promise(order_id: &str, amount: i64) -> Posting {
-    Posting { account: format!("customer:{order_id}"), amount }
+    Posting { account: Cow::Owned(format!("customer:{order_id}")), amount }
 }

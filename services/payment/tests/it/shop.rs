@@ -110,6 +110,7 @@ impl Shop {
             traceparent: None,
             deliver_at: None,
             data: serde_json::value::to_raw_value(payload).unwrap(),
+            text: None,
         };
         let body = serde_json::to_string(&envelope).unwrap();
         let known = self.bus.incarnation().await.unwrap();

@@ -88,9 +88,9 @@ async fn fold_again(tx: &mut Tx, ids: &[String]) -> Result<BTreeMap<String, Fold
     let args: Vec<_> = ids.iter().map(|id| json!({ "source": ORDER_SOURCE, "subject": id })).collect();
     let texts: Vec<Text> = tx
         .fetch(
-            "SELECT envelope FROM event_log WHERE (source, subject) IN
-             (SELECT r.value->>'source', r.value->>'subject' FROM jsonb_each($1) AS r)
-             ORDER BY source, subject, sequence",
+            "SELECT e.envelope FROM jsonb_each($1) AS r
+             JOIN event_log AS e ON e.subject = r.value->>'subject' AND e.source = r.value->>'source'
+             ORDER BY e.subject, e.sequence",
             &args,
         )
         .await?;

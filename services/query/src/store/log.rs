@@ -1,5 +1,6 @@
 //! The **event log**: appended to by what is heard, read again by rebuilds.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,19 +20,31 @@ use crate::projections::sales::Basket;
 use crate::read_model::{Hears, Model, ORDER_SOURCE};
 use crate::rebuild::Chunk;
 
-/// A row of the event log, before it has a position.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// An event for the log, before it has a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogEntry {
-    pub(crate) source: String,
     pub(crate) subject: String,
+    pub(crate) source: String,
     pub(crate) sequence: i64,
     /// Full protobuf name.
-    pub(crate) kind: String,
+    pub(crate) kind: Cow<'static, str>,
     pub(crate) time: Millis,
-    pub(crate) correlation_id: String,
-    pub(crate) event_id: String,
-    /// The whole envelope as JSON.
-    pub(crate) envelope: String,
+    /// `None` if it is the subject.
+    pub(crate) correlation_id: Option<String>,
+    /// The whole envelope as JSON, as it was heard.
+    pub(crate) envelope: Arc<str>,
+}
+
+/// A row of the log: an envelope, and what it is looked up by.
+#[derive(Serialize)]
+struct LogRow<'a> {
+    subject: &'a str,
+    source: &'a str,
+    sequence: i64,
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
+    envelope: &'a str,
 }
 
 #[derive(FromRow)]
@@ -60,12 +73,21 @@ struct Range {
 /// An event that is in the log already is a conflict: the inbox, read again, will
 /// know it.
 pub(super) async fn append(tx: &mut Tx, log: &[Arc<LogEntry>]) -> Result<(), StoreError> {
-    let rows: Vec<&LogEntry> = log.iter().map(|entry| &**entry).collect();
+    let rows: Vec<_> = log
+        .iter()
+        .map(|entry| LogRow {
+            subject: &entry.subject,
+            source: &entry.source,
+            sequence: entry.sequence,
+            kind: &entry.kind,
+            correlation_id: entry.correlation_id.as_deref(),
+            envelope: &entry.envelope,
+        })
+        .collect();
     tx.execute_each(
-        "INSERT INTO event_log (source, subject, sequence, type, time, correlation_id, event_id, envelope)
-         SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT), r.value->>'kind',
-                CAST(r.value->>'time' AS BIGINT), r.value->>'correlation_id', r.value->>'event_id',
-                r.value->>'envelope'
+        "INSERT INTO event_log (subject, source, sequence, type, correlation_id, envelope)
+         SELECT r.value->>'subject', r.value->>'source', CAST(r.value->>'sequence' AS BIGINT), r.value->>'kind',
+                r.value->>'correlation_id', r.value->>'envelope'
          FROM jsonb_each($1) AS r",
         &rows,
     )

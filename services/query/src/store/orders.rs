@@ -75,6 +75,7 @@ pub(super) async fn load(
             is_confirmed: course.status.is_confirmed(),
             course: Some(course),
             placed: None,
+            at: 0,
             changed: false,
         };
         states.insert(row.id, state);
@@ -104,6 +105,7 @@ struct PlacedRow<'a> {
     currency: &'a str,
     pieces: i64,
     lines: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
 }
 
@@ -113,11 +115,15 @@ struct MovedRow<'a> {
     status: &'static str,
     status_reason: &'a str,
     version: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pay_before: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     fulfil_at: Option<Millis>,
     refunded: i64,
     cancelling: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     refund: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     returned: Option<String>,
 }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::generation;
+use super::{generation, rows_of};
 use crate::read_model::{Model, Scope};
 
 /// A notification as it is stored.

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
-use serde_json::json;
+use serde::Serialize;
 use sqlx::FromRow;
 
 use super::{generation, keys, rows_of};
-use crate::overlay::{Overlay, ProductState};
+use crate::overlay::{Change, Overlay, ProductState};
 use crate::projections::notifications::Notification;
 use crate::projections::products::{self, Offer, Product};
+use crate::projections::sales::Window;
 use crate::read_model::{Model, Scope};
 
 #[derive(FromRow)]
@@ -45,45 +47,94 @@ pub(super) async fn load_products(
     for ProductRow { sku, name, price, currency, on_hand, reserved } in rows {
         let offer = name.zip(price).zip(currency).map(|((name, price), currency)| Offer { name, price, currency });
         let product = Product { offer, on_hand, reserved };
-        states.insert(sku, ProductState { product, changed: false });
+        states.insert(sku, ProductState { product, is_stored: true, change: Change::None });
     }
     Ok(states)
 }
 
-/// Writes each changed product once.
+#[derive(Serialize)]
+struct OfferRow<'a> {
+    sku: &'a str,
+    name: Option<&'a str>,
+    price: Option<i64>,
+    currency: Option<&'a str>,
+    on_hand: i64,
+    reserved: i64,
+    search_text: String,
+}
+
+#[derive(Serialize)]
+struct LevelRow<'a> {
+    sku: &'a str,
+    on_hand: i64,
+    reserved: i64,
+}
+
+/// Writes each changed product once. Levels change all the time and what is offered
+/// hardly ever, so a level is written alone, past the name and the index on it.
 pub(super) async fn save_products(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
-    let rows: Vec<_> = overlay
-        .products
-        .iter()
-        .filter(|(_, state)| state.changed)
-        .map(|(sku, ProductState { product, .. })| {
-            let offer = product.offer.as_ref();
-            json!({
-                "sku": sku,
-                "name": offer.map(|offer| &offer.name),
-                "price": offer.map(|offer| offer.price),
-                "currency": offer.map(|offer| &offer.currency),
-                "on_hand": product.on_hand,
-                "reserved": product.reserved,
-                "search_text": products::search_text(sku, product),
-            })
-        })
-        .collect();
+    let (mut offers, mut levels) = (Vec::new(), Vec::new());
+    for (sku, ProductState { product, is_stored: _, change }) in &overlay.products {
+        let Product { offer, on_hand, reserved } = product;
+        match change {
+            Change::None => {}
+            Change::Level => levels.push(LevelRow { sku, on_hand: *on_hand, reserved: *reserved }),
+            Change::Row => offers.push(OfferRow {
+                sku,
+                name: offer.as_ref().map(|offer| offer.name.as_str()),
+                price: offer.as_ref().map(|offer| offer.price),
+                currency: offer.as_ref().map(|offer| offer.currency.as_str()),
+                on_hand: *on_hand,
+                reserved: *reserved,
+                search_text: products::search_text(sku, product),
+            }),
+        }
+    }
+    let generation = generation(overlay.scope, Model::Products);
     tx.execute_each(
         format!(
             "INSERT INTO products (generation, sku, name, price, currency, on_hand, reserved, search_text)
-             SELECT {}, r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT), r.value->>'currency',
-                    CAST(r.value->>'on_hand' AS BIGINT), CAST(r.value->>'reserved' AS BIGINT),
-                    r.value->>'search_text'
+             SELECT {generation}, r.value->>'sku', r.value->>'name', CAST(r.value->>'price' AS BIGINT),
+                    r.value->>'currency', CAST(r.value->>'on_hand' AS BIGINT),
+                    CAST(r.value->>'reserved' AS BIGINT), r.value->>'search_text'
              FROM jsonb_each($1) AS r WHERE true
              ON CONFLICT (generation, sku) DO UPDATE
              SET name = excluded.name, price = excluded.price, currency = excluded.currency,
-                 on_hand = excluded.on_hand, reserved = excluded.reserved, search_text = excluded.search_text",
-            generation(overlay.scope, Model::Products)
+                 on_hand = excluded.on_hand, reserved = excluded.reserved, search_text = excluded.search_text"
         ),
-        &rows,
+        &offers,
+    )
+    .await?;
+    tx.execute_each(
+        format!(
+            "{}
+             UPDATE products
+             SET on_hand = CAST(r.value->>'on_hand' AS BIGINT), reserved = CAST(r.value->>'reserved' AS BIGINT)
+             FROM r WHERE products.generation = r.generation AND products.sku = r.value->>'sku'",
+            rows_of(&generation)
+        ),
+        &levels,
     )
     .await
+}
+
+#[derive(Serialize)]
+struct ToldRow<'a> {
+    id: &'a str,
+    customer_id: &'a str,
+    order_id: &'a str,
+    topic: &'a str,
+    title: &'a str,
+    body: &'a str,
+    at: Millis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mailed_at: Option<Millis>,
+}
+
+#[derive(Serialize)]
+struct MailedRow<'a> {
+    id: &'a str,
+    mailed_at: Millis,
 }
 
 /// Adds what is new and marks what was mailed. A message that was mailed but never
@@ -92,11 +143,10 @@ pub(super) async fn save_notifications(tx: &mut Tx, overlay: &Overlay) -> Result
     let (mut told, mut mailed) = (Vec::new(), Vec::new());
     for (id, telling) in &overlay.notifications {
         match (telling.told.as_deref(), telling.mailed_at) {
-            (Some(Notification { customer_id, order_id, topic, title, body, at }), mailed_at) => told.push(json!({
-                "id": id, "customer_id": customer_id, "order_id": order_id, "topic": topic, "title": title,
-                "body": body, "at": at, "mailed_at": mailed_at,
-            })),
-            (None, Some(mailed_at)) => mailed.push(json!({ "id": id, "mailed_at": mailed_at })),
+            (Some(Notification { customer_id, order_id, topic, title, body, at }), mailed_at) => {
+                told.push(ToldRow { id, customer_id, order_id, topic, title, body, at: *at, mailed_at });
+            }
+            (None, Some(mailed_at)) => mailed.push(MailedRow { id, mailed_at }),
             (None, None) => {}
         }
     }
@@ -128,16 +178,28 @@ pub(super) async fn save_notifications(tx: &mut Tx, overlay: &Overlay) -> Result
     Ok(())
 }
 
+#[derive(Serialize)]
+struct WindowRow<'a> {
+    minute: Millis,
+    currency: &'a str,
+    orders: i64,
+    pieces: i64,
+    revenue: i64,
+    refunded: i64,
+}
+
 /// Adds to each touched window.
 pub(super) async fn save_sales(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
     let rows: Vec<_> = overlay
         .sales
         .iter()
-        .map(|((minute, currency), window)| {
-            json!({
-                "minute": minute, "currency": currency, "orders": window.orders, "pieces": window.pieces,
-                "revenue": window.revenue, "refunded": window.refunded,
-            })
+        .map(|((minute, currency), Window { orders, pieces, revenue, refunded })| WindowRow {
+            minute: *minute,
+            currency,
+            orders: *orders,
+            pieces: *pieces,
+            revenue: *revenue,
+            refunded: *refunded,
         })
         .collect();
     tx.execute_each(

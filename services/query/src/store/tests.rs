@@ -7,7 +7,7 @@ mod rebuilding;
 use contracts::inventory::StockLevelChanged;
 use contracts::order::{
     OrderAwaitingPayment, OrderCancelRequested, OrderConfirmed, OrderPaid, OrderPaymentCaptured, OrderPaymentDeclined,
-    OrderPaymentRefunded, OrderPaymentRequested, RefundCause,
+    OrderPaymentRefunded, OrderPaymentRequested, OrderStatus, RefundCause,
 };
 use contracts::query::OrderChanged;
 use platform::store::{Db, StoreError};
@@ -34,6 +34,7 @@ on_both_engines! {
     every_batch_moves_all_read_models_to_the_head_of_the_log
     an_order_s_past_is_read_with_the_timeline_that_it_had_then
     an_event_that_is_logged_already_is_a_conflict
+    what_was_loaded_for_a_duplicate_is_not_written
 }
 
 #[derive(sqlx::FromRow)]
@@ -98,10 +99,15 @@ async fn a_batch_announces_each_changed_order_once_at_its_last_version(engine: E
     .await;
     let told: Vec<(&str, OrderChanged)> =
         told.iter().map(|(topic, text)| (*topic, serde_json::from_str(text).expect("JSON"))).collect();
-    let changed = |order_id: &str, customer_id: &str, version| {
-        (NOTICES, OrderChanged { order_id: order_id.into(), customer_id: customer_id.into(), version })
+    let changed = |order_id: &str, customer_id: &str, version, status: OrderStatus, at| {
+        let (order_id, customer_id) = (order_id.into(), customer_id.into());
+        (NOTICES, OrderChanged { order_id, customer_id, version, status: status.into(), at })
     };
-    assert_eq!(told, [changed("o-1", "ada", 2), changed("o-2", "bob", 1)]);
+    let expected = [
+        changed("o-1", "ada", 2, OrderStatus::AwaitingPayment, NOW + 2),
+        changed("o-2", "bob", 1, OrderStatus::Placed, NOW + 1),
+    ];
+    assert_eq!(told, expected);
 }
 
 async fn an_order_s_timeline_comes_from_all_services_in_the_order_of_time(engine: Engine) {
@@ -313,4 +319,18 @@ async fn an_event_that_is_logged_already_is_a_conflict(engine: Engine) {
     assert!(matches!(outcome, Err(StoreError::Conflict(_))), "{outcome:?}");
     drop(tx);
     assert_eq!(log(&db).await.len(), 1);
+}
+
+async fn what_was_loaded_for_a_duplicate_is_not_written(engine: Engine) {
+    let (_folder, db) = engine.store().await;
+    let level = StockLevelChanged { sku: "MUG-1".into(), on_hand: 5, reserved: 1 };
+    let inputs = specimens::heard(&[
+        envelope("/inventory", "MUG-1", 2, "MUG-1", &level),
+        envelope("/order", "o-1", 1, "o-1", &placed("ada")),
+    ]);
+    let mut tx = db.begin().await.expect("begins");
+    let batch = super::load(&mut tx, &inputs.iter().collect::<Vec<_>>()).await.expect("loads");
+    super::save(&mut tx, &batch, NOW).await.expect("saves nothing");
+    tx.commit().await.expect("commits");
+    assert_eq!(auditing::breaches(&db).await, [], "there is no row without events");
 }

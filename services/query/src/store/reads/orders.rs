@@ -10,7 +10,7 @@ use platform::store::{Db, StoreError, Tx};
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{Filter, List, Newest, Page, generation, newest};
+use super::{Filter, List, Newest, Page, generation, newest, rows_of};
 use crate::overlay::Logged;
 use crate::projections::orders::{Course, Placement, Refund};
 use crate::read_model::{Model, ORDER_SOURCE, Scope};
@@ -77,9 +77,11 @@ struct Text {
     envelope: String,
 }
 
+/// An event of an order's timeline.
 #[derive(FromRow)]
 struct Told {
     order_id: String,
+    position: i64,
     envelope: String,
 }
 
@@ -143,16 +145,41 @@ pub(crate) async fn history(
     Ok((own, events))
 }
 
-/// The events of an order's timeline, from all services, by time.
+/// The events of an order's timeline up to a moment, from all services, by time.
 async fn events_until(tx: &mut Tx, id: &str, until: Option<Millis>) -> Result<Vec<Envelope>, StoreError> {
-    let texts: Vec<Text> = tx
-        .fetch(
-            "SELECT e.envelope FROM jsonb_each($1) AS r JOIN event_log AS e ON e.correlation_id = r.value->>'id'
-             WHERE e.time <= CAST(r.value->>'until' AS BIGINT) ORDER BY e.time, e.position",
-            &[json!({ "id": id, "until": until.unwrap_or(Millis::MAX) })],
-        )
-        .await?;
-    texts.iter().map(|text| log::envelope(&text.envelope)).collect()
+    let order = "WITH o AS MATERIALIZED (SELECT r.value->>'id' AS id FROM jsonb_each($1) AS r)";
+    let told = tx.fetch(told_of(order), &[json!({ "id": id })]).await?;
+    let mut events = by_time(told)?.remove(id).unwrap_or_default();
+    events.retain(|event| until.is_none_or(|until| event.time <= until));
+    Ok(events)
+}
+
+/// The events that belong to the orders `o` of a statement's beginning: those about
+/// an order itself, whose correlation id is their subject and left out, and those
+/// that name it as theirs.
+fn told_of(orders: &str) -> String {
+    format!(
+        "{orders}
+         SELECT o.id AS order_id, e.position, e.envelope FROM o
+         JOIN event_log AS e ON e.subject = o.id AND e.correlation_id IS NULL
+         UNION ALL
+         SELECT o.id AS order_id, e.position, e.envelope FROM o JOIN event_log AS e ON e.correlation_id = o.id"
+    )
+}
+
+/// Each order's events in the order of their times, and of their positions where
+/// these are equal.
+fn by_time(told: Vec<Told>) -> Result<BTreeMap<String, Vec<Envelope>>, StoreError> {
+    let mut events = Vec::with_capacity(told.len());
+    for Told { order_id, position, envelope } in told {
+        events.push((position, order_id, log::envelope(&envelope)?));
+    }
+    events.sort_unstable_by_key(|(position, _, event)| (event.time, *position));
+    let mut timelines: BTreeMap<String, Vec<Envelope>> = BTreeMap::new();
+    for (_, order_id, event) in events {
+        timelines.entry(order_id).or_default().push(event);
+    }
+    Ok(timelines)
 }
 
 /// The events of the timelines of these orders; of `customer`'s only, if one is
@@ -170,21 +197,11 @@ pub(crate) async fn timelines(
     ids.dedup();
     let args: Vec<_> = ids.iter().map(|id| json!({ "id": id, "customer": customer })).collect();
     let condition = if customer.is_some() { "AND t.customer_id = r.value->>'customer'" } else { "" };
-    let told: Vec<Told> = db
-        .read(
-            format!(
-                "SELECT t.id AS order_id, e.envelope FROM jsonb_each($1) AS r
-                 JOIN orders AS t ON t.generation = {} AND t.id = r.value->>'id' {condition}
-                 JOIN event_log AS e ON e.correlation_id = t.id
-                 ORDER BY e.time, e.position",
-                generation(Scope::Live, Model::Orders)
-            ),
-            &args,
-        )
-        .await?;
-    let mut timelines: BTreeMap<String, Vec<Envelope>> = BTreeMap::new();
-    for Told { order_id, envelope } in told {
-        timelines.entry(order_id).or_default().push(log::envelope(&envelope)?);
-    }
-    Ok(timelines)
+    let orders = format!(
+        "{}, o AS MATERIALIZED (
+             SELECT t.id FROM r
+             JOIN orders AS t ON t.generation = r.generation AND t.id = r.value->>'id' {condition})",
+        rows_of(&generation(Scope::Live, Model::Orders))
+    );
+    by_time(db.read(told_of(&orders), &args).await?)
 }

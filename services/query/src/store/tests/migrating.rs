@@ -8,14 +8,17 @@ use platform::store::Db;
 use serde_json::json;
 
 use super::auditing::breaches;
+use super::{log, spoil};
 use crate::SPEC;
 use crate::engines::{Engine, on_both_engines};
+use crate::read_model::Model;
+use crate::rebuild::Step;
 use crate::specimens::{self, NOW, envelope, placed, product};
-use crate::store::log::LogEntry;
 use crate::store::reads::{self, Filter, Page, orders, products, standings};
 
 on_both_engines! {
     a_store_of_the_first_version_is_brought_forward_with_everything_in_it
+    positions_are_counted_anew_and_every_read_model_goes_along
 }
 
 fn order<T: Payload>(id: &str, sequence: i64, payload: &T) -> Envelope {
@@ -52,8 +55,16 @@ async fn filled(db: &Db) -> Vec<Envelope> {
         old_confirmation,
         envelope("/notification", "ada", 1, "o-1", &told),
     ];
-    let heard = specimens::heard(&messages);
-    let entries: Vec<&LogEntry> = heard.iter().filter_map(|input| input.heard()).map(|heard| &*heard.entry).collect();
+    let entries: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            json!({
+                "source": message.source, "subject": message.subject, "sequence": message.sequence,
+                "kind": message.kind, "time": message.time, "correlation_id": message.correlation_id,
+                "event_id": message.id, "envelope": *message.text(),
+            })
+        })
+        .collect();
     let lines = |quantity: i64| {
         json!([{ "sku": "MUG-1", "name": "Mug", "quantity": quantity, "unit_price": 1_250 }]).to_string()
     };
@@ -133,4 +144,31 @@ async fn a_store_of_the_first_version_is_brought_forward_with_everything_in_it(e
     specimens::fold(&db, &[paid]).await;
     let row = orders::one(&db, "o-2").await.expect("reads").expect("is there");
     assert_eq!((row.status.as_str(), row.version), ("AWAITING_PAYMENT", 2));
+    // The timeline has what names the order as its own, and what is about it.
+    let (_, events) = orders::with_events(&db, "o-1").await.expect("reads").expect("is there");
+    let kinds: Vec<_> = events.iter().map(Envelope::short_kind).collect();
+    let own = ["OrderPlaced", "CustomerNotified", "OrderAwaitingPayment", "OrderPaid", "OrderPaymentCaptured"];
+    assert_eq!(kinds, [&own[..], &["OrderConfirmed"]].concat());
+}
+
+/// A log in which positions were left out, as Postgres does where a batch was undone.
+async fn positions_are_counted_anew_and_every_read_model_goes_along(engine: Engine) {
+    let (_folder, db) = engine.empty_store().await;
+    db.migrate(&SPEC.migrations[..1]).await.expect("the first version");
+    let messages = filled(&db).await;
+    db.migrate(&SPEC.migrations[..2]).await.expect("the second version");
+    spoil(&db, "UPDATE event_log SET position = position + 1000 WHERE $1 <> ''").await;
+    spoil(&db, "UPDATE event_log SET position = (position - 1000) * 10 WHERE $1 <> ''").await;
+    spoil(&db, "UPDATE read_models SET position = position * 10 WHERE $1 <> ''").await;
+    let halfway = "UPDATE read_models SET building_generation = 2, building_position = 40, rebuild_id = 'r-1',
+                   rebuild_begun_at = 1, rebuild_at = 1 WHERE name = 'orders' AND $1 <> ''";
+    spoil(&db, halfway).await;
+
+    db.migrate(SPEC.migrations).await.expect("migrates");
+    let positions: Vec<i64> = log(&db).await.iter().map(|entry| entry.position).collect();
+    let head = i64::try_from(messages.len()).expect("few");
+    assert_eq!(positions, (1..=head).collect::<Vec<_>>());
+    assert_eq!(breaches(&db).await, []);
+    let fold = Step::Fold { model: Model::Orders, id: "r-1".into(), after: 4, most: 1 };
+    assert_eq!(specimens::step(&db, fold).await.expect("goes on where it was").position, 5);
 }
