@@ -132,7 +132,7 @@ async fn what_was_published_after_the_last_writing_is_missed() -> Result<()> {
     let bus = home.open().await?;
     let known = bus.incarnation().await?;
     let last = publish(&bus, &entries(EVENTS, 0, ["not written"])).await?[0];
-    // As a killed process: nothing of the last quarter of a second is written.
+    // As a killed process: nothing of the last second is written.
     drop(bus);
 
     let bus = home.open().await?;
