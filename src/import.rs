@@ -7,7 +7,6 @@
 //! them once they are delivered ([`returns`]). Every row is accounted for: imported, or
 //! given back with its reason ([`rejects`]). Nothing here knows a service or a store.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +30,7 @@ mod returns;
 mod rows;
 mod settle;
 
+use crate::settings::Login;
 use client::{Client, Pace};
 use parse::Parsed;
 use progress::Progress;
@@ -59,37 +59,14 @@ pub(crate) struct Args {
     /// after the sale.
     #[arg(long)]
     replay: bool,
-    /// The shop's address
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    to: String,
-    /// An operator's e-mail address
-    #[arg(long, default_value = "operator@example.com")]
-    email: String,
-    /// The operator's password; better given in the environment than on the command line
-    #[arg(long, env = "ORDERLY_PASSWORD", hide_env_values = true, default_value = "orderly")]
-    password: Secret,
+    #[command(flatten)]
+    login: Login,
     /// Where the rejected rows go; by default FILE.rejects.csv in the working directory
     #[arg(long, value_name = "PATH")]
     rejects: Option<PathBuf>,
     /// End with one line of JSON on stdout; no progress bar
     #[arg(long)]
     json: bool,
-}
-
-/// A text that is never shown.
-#[derive(Clone)]
-struct Secret(String);
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Secret(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// The account of a finished import; `rows = imported + rejected`.
@@ -161,7 +138,7 @@ struct Prepared {
 
 impl Prepared {
     fn try_new(args: &Args) -> anyhow::Result<Self> {
-        let to = Url::parse(&args.to).with_context(|| "--to is not an address like http://host:port")?;
+        let to = Url::parse(&args.login.to).with_context(|| "--to is not an address like http://host:port")?;
         ensure!(to.scheme() == "http" && to.has_host(), "--to takes an address like http://host:port");
         let file = &args.file;
         let data = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
@@ -176,7 +153,7 @@ impl Prepared {
     }
 
     async fn import(mut self, args: &Args, pace: Pace) -> anyhow::Result<Summary> {
-        let client = Client::log_in(&self.to, &args.email, &args.password.0, pace).await?;
+        let client = Client::log_in(&self.to, &args.login.email, &args.login.password.0, pace).await?;
         let progress = Progress::new(args.json);
         let key = file_key(&self.data);
         let written = replay::write(&client, &mut self.parsed, &key, args.replay, &progress).await;

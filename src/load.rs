@@ -11,7 +11,6 @@
 //! Chapter: `docs/load.md`.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -36,7 +35,7 @@ mod timers;
 mod watch;
 
 use crate::print::unless_nobody_reads;
-use crate::settings::Databases;
+use crate::settings::{Databases, Login};
 use book::Book;
 use cost::Cost;
 use drive::{Run, Schedule, client};
@@ -94,15 +93,8 @@ struct LoadArgs {
 /// What every kind of load takes.
 #[derive(Debug, Clone, clap::Args)]
 struct Common {
-    /// The shop's address
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    to: String,
-    /// An operator's e-mail address
-    #[arg(long, default_value = "operator@example.com")]
-    email: String,
-    /// The operator's password; better given in the environment than on the command line
-    #[arg(long, env = "ORDERLY_PASSWORD", hide_env_values = true, default_value = "orderly")]
-    password: Secret,
+    #[command(flatten)]
+    login: Login,
     /// Clients, each with a connection of its own; by default 64, and 256 where there is a rate
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     concurrency: Option<u16>,
@@ -129,22 +121,6 @@ struct Common {
     data_dir: PathBuf,
     #[command(flatten)]
     databases: Databases,
-}
-
-/// A text that is never shown.
-#[derive(Clone)]
-struct Secret(String);
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// `orderly load`.
@@ -222,10 +198,10 @@ where
 
 /// Prepares, loads, waits for the ends.
 async fn go(common: Common, plan: Plan) -> anyhow::Result<Done> {
-    let address = Rc::new(Address::try_new(&common.to)?);
+    let address = Rc::new(Address::try_new(&common.login.to)?);
     let progress = Progress::new(common.json);
     progress.say("preparing products and customers");
-    let ready = setup::prepare(&address, &common.email, &common.password.0, common.products.into()).await?;
+    let ready = setup::prepare(&address, &common.login.email, &common.login.password.0, common.products.into()).await?;
     let expires = plan.mix == Mix::PlaceThenExpire;
     let payment_window = if expires { setup::payment_window(&address, &ready).await? } else { Duration::ZERO };
     if payment_window > common.at_most {

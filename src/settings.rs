@@ -2,6 +2,7 @@
 //!
 //! Flag, environment variable, file, default, in this order: see [`crate::config`].
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,36 @@ use platform::store::{Db, StoreOptions};
 use tokio::time::{Instant, sleep};
 
 use crate::parts::Options;
+
+/// A running shop, and who asks it
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Login {
+    /// The shop's address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) to: String,
+    /// An operator's e-mail address
+    #[arg(long, default_value = "operator@example.com")]
+    pub(crate) email: String,
+    /// The operator's password; better given in the environment than on the command line
+    #[arg(long, env = "ORDERLY_PASSWORD", hide_env_values = true, default_value = "orderly")]
+    pub(crate) password: Secret,
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
 
 /// How the shop does business
 #[derive(Debug, Clone, clap::Args)]

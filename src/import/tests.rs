@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::fmt;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 
 use super::stage::{PASSWORD, Shop, Stage};
 use super::*;
+use crate::settings::Secret;
 
 mod returns;
 
@@ -233,7 +235,7 @@ async fn a_refused_log_in_names_the_account_and_never_the_password() {
     let stage = Stage::open(Shop::default()).await;
     let desk = Desk::new(stage.address, FILE.as_bytes(), &[]);
     let mut args = desk.args.clone();
-    args.password = Secret("hunter2".into());
+    args.login.password = Secret("hunter2".into());
     let prepared = Prepared::try_new(&args).unwrap();
     let error = format!("{:?}", prepared.import(&args, quick()).await.unwrap_err());
     assert!(error.contains("operator@example.com"), "{error}");

@@ -48,8 +48,8 @@ impl Subscription {
     }
 
     /// Every order that changes from now on: where it stands, and no more, so that nothing has to be
-    /// read for it. Those that change together come together. Versions may be passed over and never go back. Ends as `orderUpdates` does. For
-    /// operators.
+    /// read for it. Those that change together come together. Versions may be passed over and never
+    /// go back. Ends as `orderUpdates` does. For operators.
     #[graphql(complexity = "limits::CALL + 50 * child_complexity")]
     async fn order_changes(
         &self,
