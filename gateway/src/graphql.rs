@@ -4,8 +4,8 @@
 //! typed [`Api`], and show the answer under the contract's names. They fail with an
 //! [`ApiError`](crate::api::ApiError); in one place (`errors.rs`) every error gets
 //! its `extensions.code`. What a stranger's document may cost is bounded before it
-//! is looked at any further (`limits.rs`), however it comes: over HTTP, over a
-//! WebSocket, or by its hash (`persisted.rs`).
+//! is looked at any further (`limits.rs`, once for each that comes again: `documents.rs`),
+//! however it comes: over HTTP, over a WebSocket, or by its hash (`persisted.rs`).
 //!
 //! The schema is committed as `schema.graphql` and a test compares.
 //!
@@ -13,6 +13,7 @@
 
 mod batches;
 mod connection;
+mod documents;
 mod errors;
 mod inputs;
 mod limits;
@@ -20,6 +21,7 @@ mod mutation;
 mod objects;
 mod persisted;
 mod query;
+mod recent;
 mod request;
 mod subscription;
 
@@ -31,6 +33,7 @@ use platform::grpc::deadline;
 
 use crate::api::{Api, PATIENCE};
 use batches::Batches;
+use documents::Documents;
 use mutation::Mutation;
 use persisted::Persisted;
 use query::Query;
@@ -46,6 +49,7 @@ pub(crate) struct GraphQl {
     schema: Schema<Query, Mutation, Subscription>,
     api: Api,
     persisted: Persisted,
+    documents: Documents,
 }
 
 /// What an operation over a WebSocket comes to.
@@ -62,7 +66,7 @@ impl GraphQl {
     pub(crate) fn new(api: Api) -> Self {
         let persisted = Persisted::default();
         let schema = builder().data(api.clone()).extension(persisted.clone()).finish();
-        Self { schema, api, persisted }
+        Self { schema, api, persisted, documents: Documents::default() }
     }
 
     /// Runs a query or a mutation. Whatever is wrong is in the response's errors, each
@@ -124,7 +128,7 @@ impl GraphQl {
     /// The request with all that its resolvers need, and whether it subscribes.
     fn admit(&self, asker: Asker, mut request: Request) -> Result<(Request, bool), ServerError> {
         self.persisted.resolve(&mut request).map_err(error_of)?;
-        let subscribes = limits::admit(&mut request)?;
+        let subscribes = self.documents.admit(&mut request)?;
         let batches = Batches::loader(self.api.clone(), asker.caller.clone());
         Ok((request.data(batches).data(asker), subscribes))
     }

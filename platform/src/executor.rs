@@ -13,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::Unavailable;
@@ -27,17 +28,20 @@ pub(crate) struct Executor<S: Service> {
     service: Arc<S>,
     answers: mpsc::UnboundedSender<Answer<S>>,
     permits: Arc<Semaphore>,
+    /// Where calls run: not on the thread of the loop, which may belong to the service alone.
+    outside: Handle,
 }
 
 impl<S: Service> Executor<S> {
+    /// An executor whose calls run on the runtime that it is made on.
     pub(crate) fn new(service: Arc<S>, answers: mpsc::UnboundedSender<Answer<S>>) -> Self {
-        Self { service, answers, permits: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { service, answers, permits: Arc::new(Semaphore::new(AT_ONCE)), outside: Handle::current() }
     }
 
     /// Asks the question; the answer comes back through the loop's queue.
     pub(crate) fn ask(&self, call: S::Call, item: Item<S>) {
         let (service, answers, permits) = (self.service.clone(), self.answers.clone(), self.permits.clone());
-        tokio::spawn(async move {
+        self.outside.spawn(async move {
             // Never closed, so this only waits for its turn.
             let _permit = permits.acquire_owned().await;
             // A panic is no answer; without one the subject would wait for ever.

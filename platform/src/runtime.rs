@@ -6,8 +6,11 @@
 //!                     ▼     └── executor (external calls)
 //!                after-commit, delay queue's mover, tenure (leases)
 //! ```
+//!
+//! On which threads: see [`stage`].
 
 pub(crate) mod hints;
+mod stage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +36,7 @@ use crate::tenure::Tenure;
 use crate::topology::Topology;
 use crate::{reader, service::Spec};
 use hints::{Hints, rows_topic};
+use stage::Stage;
 
 /// At a stop: for what is in to be decided, and what was decided to be published.
 const IN_TURN: Duration = Duration::from_millis(2_500);
@@ -97,6 +101,7 @@ pub struct Running<S: Service> {
     /// Cancelled when any task has ended.
     ended: CancellationToken,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
+    stage: Stage,
 }
 
 /// Brings the store's schema forward and starts the service.
@@ -114,12 +119,15 @@ pub async fn start<S: Service>(service: Arc<S>, around: Surroundings) -> Result<
 pub async fn start_at<S: Service>(pace: Pace, service: Arc<S>, around: Surroundings) -> Result<Running<S>, StoreError> {
     let spec = service.spec();
     around.db.migrate(spec.migrations).await?;
+    let stage = Stage::of(spec.name, &around.db)?;
+    // What the tasks ask of the store they ask on the stage's threads.
+    let db = around.db.on_this_thread();
 
     let (stop_loop, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let (relay, rows, missed) = RelayHandle::new();
     let (delay_queue, instructions) = DelayQueue::new();
     let (tenure, held) =
-        Tenure::new(around.db.clone(), around.bus.clone(), spec.name, around.partitions, pace, delay_queue.clone());
+        Tenure::new(db.clone(), around.bus.clone(), spec.name, around.partitions, pace, delay_queue.clone());
     let (after_commit, aftermath) = AfterCommit::new();
     let (entrances, queues) = queues::<S>();
     let faults = Faults::default();
@@ -128,7 +136,7 @@ pub async fn start_at<S: Service>(pace: Pace, service: Arc<S>, around: Surroundi
     let service_loop = ServiceLoop::new(
         Parts {
             service: service.clone(),
-            db: around.db.clone(),
+            db: db.clone(),
             clock: around.clock.clone(),
             partitions: around.partitions,
             backoff: around.backoff,
@@ -150,7 +158,7 @@ pub async fn start_at<S: Service>(pace: Pace, service: Arc<S>, around: Surroundi
     };
     let relay = Relay {
         spec,
-        db: around.db.clone(),
+        db: db.clone(),
         bus: around.bus.clone(),
         delay_queue,
         held: held.clone(),
@@ -163,8 +171,7 @@ pub async fn start_at<S: Service>(pace: Pace, service: Arc<S>, around: Surroundi
         partitions: around.partitions,
         sweep_every: pace.sweep,
     };
-    let mover =
-        Mover { service, db: around.db, bus: around.bus.clone(), clock: around.clock, partitions: around.partitions };
+    let mover = Mover { service, db, bus: around.bus.clone(), clock: around.clock, partitions: around.partitions };
 
     let ended = CancellationToken::new();
     let watched = |task: &'static str, work: BoxFuture<'static, ()>| {
@@ -174,7 +181,7 @@ pub async fn start_at<S: Service>(pace: Pace, service: Arc<S>, around: Surroundi
             let _guard = guard;
             work.await;
         };
-        (task, tokio::spawn(run))
+        (task, stage.spawn(run))
     };
     // In the order in which they are awaited at a stop.
     let tasks = vec![
@@ -196,7 +203,7 @@ pub async fn start_at<S: Service>(pace: Pace, service: Arc<S>, around: Surroundi
         watched("mover", mover.run(instructions, stop_rest.clone()).boxed()),
         watched("tenure", tenure.run(stop_rest.clone()).boxed()),
     ];
-    Ok(Running { handle: entrances.handle, inside, stop_loop, stop_rest, ended, tasks })
+    Ok(Running { handle: entrances.handle, inside, stop_loop, stop_rest, ended, tasks, stage })
 }
 
 impl<S: Service> Running<S> {
@@ -219,11 +226,12 @@ impl<S: Service> Running<S> {
     }
 
     /// Ends every task where it stands, as if the process had been killed. For
-    /// tests of what a crash leaves.
+    /// tests of what a crash leaves. On SQLite it waits for the batch that is at work.
     pub fn abort(self) {
         for (_, task) in &self.tasks {
             task.abort();
         }
+        self.stage.join();
     }
 
     /// Stops in order: nothing new is read, what is in is decided, what was
@@ -233,7 +241,7 @@ impl<S: Service> Running<S> {
     /// It takes no longer than five seconds, whoever is away: what is at work then ends where
     /// it stands, as at a crash.
     pub async fn stop(self) {
-        let Self { handle, inside, stop_loop, stop_rest, ended: _, tasks } = self;
+        let Self { handle, inside, stop_loop, stop_rest, ended: _, tasks, stage } = self;
         let name = inside.name();
         stop_loop.cancel();
         drop(handle);
@@ -258,6 +266,7 @@ impl<S: Service> Running<S> {
                 }
             }
         }
+        drop(stage);
         inside.db.close().await;
     }
 }

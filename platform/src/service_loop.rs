@@ -174,6 +174,9 @@ impl<S: Service> ServiceLoop<S> {
                 Work::Batch(items) => self.process(items, &stop).await,
                 Work::Operator(command) => self.obey(command).await,
             }
+            // The others of this thread have their turn: what was decided is published before
+            // more is, and what was published meanwhile makes the next batch larger.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -4,7 +4,7 @@
 //! the set: `… FROM jsonb_each($1) AS r`, where `r.value->>'field'` is a text and
 //! `CAST(r.value->>'field' AS BIGINT)` a number. SQLite brings `jsonb_each`; on
 //! Postgres [`migrate`](Db::migrate) adds the overload. Rows come back through
-//! `#[derive(sqlx::FromRow)]` structs, which fit both engines. Columns are TEXT
+//! `#[derive(Deserialize)]` structs ([`Row`]), which fit both engines. Columns are TEXT
 //! and BIGINT: money in minor units, time in Unix milliseconds. (`jsonb_each`, not
 //! `json_each`: it parses the array once instead of every row for every column.)
 //!
@@ -23,7 +23,9 @@ pub mod lease;
 mod migrate;
 pub mod outbox;
 pub mod parked;
+mod row;
 mod sessions;
+mod sqlite;
 pub mod survey;
 mod tx;
 
@@ -32,24 +34,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use sqlx::postgres::PgRow;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{AssertSqlSafe, ConnectOptions, FromRow};
-use tokio::sync::Mutex;
 
 pub use error::StoreError;
 pub use migrate::Migration;
+pub use row::Row;
 use sessions::Sessions;
+use sqlite::{Place, Purpose, Sqlite};
 pub use tx::Tx;
 
 /// The bound of a statement that reads or rebuilds whole tables: an audit, a migration.
 const UNHURRIED: Duration = Duration::from_secs(600);
-
-/// A row type that both engines can fill.
-pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
-impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
 /// A statement's text. Always from the source code, never from a request.
 pub type Sql = std::borrow::Cow<'static, str>;
@@ -62,7 +56,7 @@ pub struct Db {
 
 #[derive(Debug, Clone)]
 enum Engine {
-    Sqlite(Arc<Sqlite>),
+    Sqlite(Arc<Sqlite>, Place),
     Postgres(Arc<Sessions>),
 }
 
@@ -84,59 +78,27 @@ impl Default for StoreOptions {
     }
 }
 
-/// One SQLite file: a writer, and readers.
-#[derive(Debug)]
-struct Sqlite {
-    /// Held by whichever transaction writes; waiting for it is a queue.
-    writing: Arc<Mutex<()>>,
-    /// One connection for durable and for lazy transactions: what one connection has written,
-    /// another has to read again from the file, and its whole cache with it.
-    writer: SqlitePool,
-    readers: SqlitePool,
-}
-
-/// Begins a transaction whose commit returns when the disk has it.
-const DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
-/// Begins a transaction whose commit survives the process, and not a power cut.
-const LAZY: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
-
-impl Sqlite {
-    async fn begin(&self, how: &'static str) -> Result<Tx, StoreError> {
-        let guard = self.writing.clone().lock_owned().await;
-        Ok(Tx::sqlite(self.writer.begin_with(how).await?, Some(guard)))
-    }
-}
-
 impl Db {
     /// Opens (or makes) a SQLite file.
     ///
     /// # Errors
     /// The file cannot be opened, or is no database.
     pub async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        // Whose work it is can be seen in a profile.
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let thread_name = move |_| name.clone();
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(Duration::from_secs(10))
-            .pragma("cache_size", "-8000")
-            .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", "4000")
-            .statement_cache_capacity(256)
-            .row_buffer_size(1024)
-            .thread_name(thread_name)
-            .disable_statement_logging();
-        Ok(Self {
-            engine: Engine::Sqlite(Arc::new(Sqlite {
-                writing: Arc::new(Mutex::new(())),
-                writer: sqlite_pool(1).connect_with(options.clone().synchronous(SqliteSynchronous::Full)).await?,
-                // Their caches are small, since they are four, and void after each commit.
-                readers: sqlite_pool(4)
-                    .connect_lazy_with(options.pragma("cache_size", "-1000").pragma("query_only", "on")),
-            })),
-        })
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || Sqlite::open(&path))
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("the file was not opened: {error}")))?;
+        Ok(Self { engine: Engine::Sqlite(Arc::new(opened?), Place::Aside) })
+    }
+
+    /// The same store, for who has a thread of his own: on SQLite its statements run on the
+    /// thread that asks, and that waits for the disk at each commit; sets are worked on row by
+    /// row, with values bound instead of written as JSON.
+    pub fn on_this_thread(&self) -> Self {
+        match &self.engine {
+            Engine::Sqlite(sqlite, _) => Self { engine: Engine::Sqlite(sqlite.clone(), Place::Here) },
+            Engine::Postgres(_) => self.clone(),
+        }
     }
 
     /// Connects to a Postgres database: `postgres://user:password@host:port/database`.
@@ -195,7 +157,7 @@ impl Db {
     /// Whether this process alone can write here (a SQLite file behind the data
     /// folder's lock). Then a lease of an earlier process is void at once.
     pub const fn is_exclusive(&self) -> bool {
-        matches!(self.engine, Engine::Sqlite(_))
+        matches!(self.engine, Engine::Sqlite(..))
     }
 
     /// Begins a write transaction whose commit is durable.
@@ -204,7 +166,7 @@ impl Db {
     /// The store cannot be reached.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.begin(DURABLE).await,
+            Engine::Sqlite(sqlite, place) => Ok(Tx::sqlite(sqlite.begin(Purpose::Durable, *place).await?)),
             Engine::Postgres(sessions) => Ok(Tx::postgres(sessions.begin("BEGIN").await?, sessions.patience())),
         }
     }
@@ -215,7 +177,7 @@ impl Db {
     /// The store cannot be reached.
     pub async fn begin_lazy(&self) -> Result<Tx, StoreError> {
         match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.begin(LAZY).await,
+            Engine::Sqlite(sqlite, place) => Ok(Tx::sqlite(sqlite.begin(Purpose::Lazy, *place).await?)),
             Engine::Postgres(sessions) => {
                 let session = sessions.begin("BEGIN; SET LOCAL synchronous_commit TO off").await?;
                 Ok(Tx::postgres(session, sessions.patience()))
@@ -229,7 +191,7 @@ impl Db {
     /// The store cannot be reached.
     pub async fn snapshot(&self) -> Result<Tx, StoreError> {
         match &self.engine {
-            Engine::Sqlite(sqlite) => Ok(Tx::sqlite(sqlite.readers.begin().await?, None)),
+            Engine::Sqlite(sqlite, place) => Ok(Tx::sqlite(sqlite.begin(Purpose::Snapshot, *place).await?)),
             Engine::Postgres(sessions) => {
                 let session = sessions.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
                 Ok(Tx::postgres(session, sessions.patience()))
@@ -260,9 +222,7 @@ impl Db {
     pub async fn read<T: Row>(&self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<Vec<T>, StoreError> {
         let (sql, json) = (sql.into(), json(args)?);
         match &self.engine {
-            Engine::Sqlite(sqlite) => {
-                Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(json).fetch_all(&sqlite.readers).await?)
-            }
+            Engine::Sqlite(sqlite, place) => sqlite.read(sql, json, *place).await,
             Engine::Postgres(sessions) => sessions.read(sql, json).await,
         }
     }
@@ -270,24 +230,10 @@ impl Db {
     /// Closes all connections, after what is under way.
     pub async fn close(&self) {
         match &self.engine {
-            Engine::Sqlite(sqlite) => {
-                sqlite.readers.close().await;
-                sqlite.writer.close().await;
-            }
+            Engine::Sqlite(sqlite, _) => sqlite.close().await,
             Engine::Postgres(sessions) => sessions.close().await,
         }
     }
-}
-
-/// SQLite connections are never dropped for age: opening one costs more than
-/// keeping it.
-fn sqlite_pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(10))
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
 }
 
 fn json(args: &impl Serialize) -> Result<String, StoreError> {
@@ -299,7 +245,7 @@ fn json(args: &impl Serialize) -> Result<String, StoreError> {
 mod tests {
     use super::*;
 
-    #[derive(FromRow)]
+    #[derive(serde::Deserialize)]
     struct Setting {
         synchronous: i64,
     }

@@ -1,4 +1,5 @@
-//! The contract of the store: one suite of tests, run over both engines.
+//! The contract of the store: one suite of tests, run over both engines, and on SQLite both ways:
+//! as those ask who share their thread, and row by row, as a service loop does on its own.
 //!
 //! A test is a function over a [`Store`] and knows the engine only where the
 //! promise itself differs; [`contract!`] makes one test of it for each. SQLite is
@@ -57,6 +58,11 @@ impl Store {
         Ok(Self { db: Db::open(&address).await?, address, folder: Some(folder) })
     }
 
+    async fn sqlite_row_by_row() -> Result<Self> {
+        let store = Self::sqlite().await?;
+        Ok(Self { db: store.db.on_this_thread(), ..store })
+    }
+
     async fn postgres() -> Result<Self> {
         let address = crate::servers::postgres().await?.fresh_database().await?;
         Ok(Self { db: Db::open(&address).await?, address, folder: None })
@@ -81,6 +87,11 @@ macro_rules! contract {
                 super::$name(&$crate::store_contract::Store::sqlite().await?).await
             })*
         }
+        mod on_sqlite_row_by_row {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)] async fn $name() -> anyhow::Result<()> {
+                super::$name(&$crate::store_contract::Store::sqlite_row_by_row().await?).await
+            })*
+        }
         mod on_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)] async fn $name() -> anyhow::Result<()> {
                 super::$name(&$crate::store_contract::Store::postgres().await?).await
@@ -90,7 +101,7 @@ macro_rules! contract {
 }
 use contract;
 
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 struct Thing {
     key: String,
     n: i64,
@@ -98,7 +109,7 @@ struct Thing {
     version: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Number {
     n: i64,
 }

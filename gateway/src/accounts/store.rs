@@ -2,9 +2,8 @@
 
 use platform::clock::Millis;
 use platform::store::{Db, Migration, StoreError, Tx};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::sessions::hex;
 use crate::api::{Account, Role};
@@ -22,7 +21,7 @@ pub(super) struct NewAccount {
     pub(super) created_at: Millis,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 pub(super) struct AccountRow {
     id: String,
     pub(super) email: String,
@@ -31,7 +30,7 @@ pub(super) struct AccountRow {
     pub(super) signup_key: Option<String>,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 pub(super) struct SessionRow {
     id: String,
     email: String,
@@ -39,7 +38,7 @@ pub(super) struct SessionRow {
     pub(super) expires_at: Millis,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct SecretRow {
     value: String,
 }

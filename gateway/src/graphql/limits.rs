@@ -40,19 +40,21 @@ const MOST_ARGUMENTS: usize = 20;
 /// Variables of one operation.
 const MOST_VARIABLES: usize = 500;
 
-/// Parses a request's document, if it is of a bearable size, and tells whether the
-/// operation that is meant is a subscription.
-pub(super) fn admit(request: &mut Request) -> Result<bool, ServerError> {
+/// Parses a request's document, if it is of a bearable size, and weighs it.
+pub(super) fn admit(request: &mut Request) -> Result<(), ServerError> {
     if request.query.len() > LONGEST {
         return Err(refused("the document is too long; put what is long into its variables"));
     }
     if nesting(&request.query) > MOST_NESTED {
         return Err(refused(TOO_DEEP));
     }
+    scales::weigh(request.parsed_query()?)
+}
+
+/// Whether the operation that is meant is a subscription.
+pub(super) fn subscribes(request: &mut Request) -> Result<bool, ServerError> {
     let name = request.operation_name.clone();
-    let document = request.parsed_query()?;
-    scales::weigh(document)?;
-    Ok(scales::subscribes(document, name.as_deref()))
+    Ok(scales::subscribes(request.parsed_query()?, name.as_deref()))
 }
 
 const TOO_DEEP: &str = "the document is nested too deep";

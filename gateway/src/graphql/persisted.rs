@@ -4,10 +4,9 @@
 //! SHA-256 of its document. If the gateway does not know it, it says so, the client
 //! sends hash and document together once, and the hash is enough from then on. It
 //! saves upload and nothing else: what is known is parsed, weighed and validated
-//! like anything that is sent. Only documents that passed all of that are kept, the
+//! like anything that is sent (`documents.rs`). Only documents that passed all of that are kept, the
 //! least recently used goes first, and a gateway that forgot one is told it again.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
@@ -15,6 +14,7 @@ use async_graphql::{Request, ServerError, ValidationResult, Value};
 use platform::error::Code;
 use sha2::{Digest, Sha256};
 
+use super::recent::Recent;
 use crate::api::ApiError;
 
 /// Documents that are kept.
@@ -25,9 +25,15 @@ const MOST_BYTES: usize = 4 << 20;
 type Hash = [u8; 32];
 
 /// The documents that are known. Cheap to clone; clones are one store.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Persisted {
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<Recent<Hash, Arc<str>>>>,
+}
+
+impl Default for Persisted {
+    fn default() -> Self {
+        Self { known: Arc::new(Mutex::new(Recent::new(MOST, MOST_BYTES))) }
+    }
 }
 
 /// A document to keep if it proves valid.
@@ -61,7 +67,7 @@ impl Persisted {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Hash, Arc<str>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -82,37 +88,6 @@ fn read(asked: &Value) -> Option<Hash> {
     Some(bytes)
 }
 
-/// Documents and when each was used last: *least recently used* goes first.
-#[derive(Default)]
-struct Known {
-    documents: HashMap<Hash, (Arc<str>, u64)>,
-    bytes: usize,
-    /// Counts the uses.
-    now: u64,
-}
-
-impl Known {
-    fn get(&mut self, hash: &Hash) -> Option<Arc<str>> {
-        self.now += 1;
-        let (document, used) = self.documents.get_mut(hash)?;
-        *used = self.now;
-        Some(Arc::clone(document))
-    }
-
-    fn keep(&mut self, hash: Hash, document: Arc<str>) {
-        self.now += 1;
-        self.bytes += document.len();
-        if let Some((earlier, _)) = self.documents.insert(hash, (document, self.now)) {
-            self.bytes -= earlier.len();
-        }
-        while self.documents.len() > MOST || self.bytes > MOST_BYTES {
-            let oldest = self.documents.iter().min_by_key(|(_, (_, used))| *used).map(|(hash, _)| *hash);
-            let Some((document, _)) = oldest.and_then(|oldest| self.documents.remove(&oldest)) else { return };
-            self.bytes -= document.len();
-        }
-    }
-}
-
 /// Keeps what the executor has found valid, and nothing else.
 impl ExtensionFactory for Persisted {
     fn create(&self) -> Arc<dyn Extension> {
@@ -129,7 +104,7 @@ impl Extension for Persisted {
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let valid = next.run(ctx).await?;
         if let Some(candidate) = ctx.data_opt::<Candidate>() {
-            self.lock().keep(candidate.hash, Arc::clone(&candidate.document));
+            self.lock().keep(candidate.hash, Arc::clone(&candidate.document), candidate.document.len());
         }
         Ok(valid)
     }
@@ -138,31 +113,6 @@ impl Extension for Persisted {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hash(n: usize) -> Hash {
-        Sha256::digest(n.to_be_bytes()).into()
-    }
-
-    #[test]
-    fn the_least_recently_used_goes_first_and_bytes_are_bounded() {
-        let mut known = Known::default();
-        for n in 0..MOST {
-            known.keep(hash(n), "{ me { id } }".into());
-        }
-        assert!(known.get(&hash(0)).is_some());
-        known.keep(hash(MOST), "{ me { id } }".into());
-        assert!(known.get(&hash(0)).is_some(), "used a moment ago");
-        assert!(known.get(&hash(1)).is_none(), "the oldest now");
-        assert_eq!(known.bytes, MOST * "{ me { id } }".len());
-
-        let long: Arc<str> = " ".repeat(MOST_BYTES / 4).into();
-        for n in 0..10 {
-            known.keep(hash(MOST + 1 + n), Arc::clone(&long));
-        }
-        assert_eq!((known.documents.len(), known.bytes), (4, MOST_BYTES));
-        known.keep(hash(MOST + 10), long);
-        assert_eq!((known.documents.len(), known.bytes), (4, MOST_BYTES), "kept twice, counted once");
-    }
 
     #[test]
     fn only_a_whole_hash_of_the_first_version_is_read() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{Interruption, PUBLISH, Relay};
 use crate::bus::Position;
@@ -15,7 +15,7 @@ use crate::tenure::{Held, lease_name, leases};
 /// Most rows in one page of what is to be published again.
 const FORGET: usize = 16_384;
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Known {
     incarnation: String,
 }

@@ -22,8 +22,8 @@ pub enum StoreError {
 impl StoreError {
     /// What SQLite's commit has failed with: it may have happened all the same, unless the
     /// store said clearly that it did not. Inbox and idempotency rows tell what was done.
-    pub(super) fn of_commit(error: sqlx::Error) -> Self {
-        match Self::from(error) {
+    pub(super) fn of_commit(self) -> Self {
+        match self {
             Self::Unavailable(cause) => Self::Unknown(cause),
             other => other,
         }
@@ -77,30 +77,50 @@ impl From<sqlx::Error> for StoreError {
         let text = error.to_string();
         match &error {
             sqlx::Error::Database(database) => match database.code().as_deref() {
-                Some(code) => by_code(code, text),
+                Some(code) => by_sqlstate(code, text),
                 None => Self::Refused(text),
             },
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::BeginFailed => Self::Unavailable(text),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed => {
+                Self::Unavailable(text)
+            }
             _ => Self::Refused(text),
         }
     }
 }
 
-/// Postgres: SQLSTATE (appendix A of its manual). SQLite: extended result codes.
-fn by_code(code: &str, text: String) -> StoreError {
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match error.sqlite_error() {
+            Some(failure) => by_result_code(failure.extended_code, text),
+            None => Self::Refused(text),
+        }
+    }
+}
+
+/// SQLite's extended result codes; the last byte is the primary one.
+fn by_result_code(code: i32, text: String) -> StoreError {
+    use rusqlite::ffi;
+    match code {
+        ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+        | ffi::SQLITE_CONSTRAINT_UNIQUE
+        | ffi::SQLITE_CONSTRAINT_ROWID
+        | ffi::SQLITE_BUSY_SNAPSHOT => return StoreError::Conflict(text),
+        _ => {}
+    }
+    match code & 0xff {
+        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_IOERR | ffi::SQLITE_FULL | ffi::SQLITE_CANTOPEN => {
+            StoreError::Unavailable(text)
+        }
+        _ => StoreError::Refused(text),
+    }
+}
+
+/// Postgres: SQLSTATE (appendix A of its manual).
+fn by_sqlstate(code: &str, text: String) -> StoreError {
     match code {
         // serialization_failure, deadlock_detected, unique_violation
         "40001" | "40P01" | "23505" => StoreError::Conflict(text),
-        // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE, _ROWID; SQLITE_BUSY_SNAPSHOT
-        "1555" | "2067" | "2579" | "517" => StoreError::Conflict(text),
-        // SQLITE_BUSY, _LOCKED, _IOERR, _FULL, _CANTOPEN
-        "5" | "6" | "10" | "13" | "14" => StoreError::Unavailable(text),
         // operator intervention, connection exceptions, insufficient resources
         code if code.len() == 5 && (code.starts_with("57P") || code.starts_with("08") || code.starts_with("53")) => {
             StoreError::Unavailable(text)

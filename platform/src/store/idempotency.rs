@@ -10,9 +10,8 @@
 
 use std::collections::HashMap;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
 
 use super::{StoreError, Tx};
 use crate::clock::Millis;
@@ -27,7 +26,7 @@ pub struct Stored<R> {
     pub result: Result<R, Rejection>,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct StoredRow {
     command_id: String,
     fingerprint: String,
@@ -66,7 +65,7 @@ pub async fn load<R: DeserializeOwned>(
     }
     let args: Vec<_> = command_ids.iter().map(|id| Asked { id }).collect();
     let rows: Vec<StoredRow> = tx
-        .fetch(
+        .fetch_each(
             "SELECT command_id, fingerprint, result FROM idempotency
              WHERE command_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)",
             &args,
@@ -96,12 +95,11 @@ pub async fn save<R: Serialize>(tx: &mut Tx, results: &[(String, Stored<R>)], no
             .map_err(|error| StoreError::Refused(format!("result of {id}: {error}")))?;
         rows.push(NewRow { id, fingerprint: &stored.fingerprint, result, at: now });
     }
-    tx.execute(
+    tx.execute_each(
         "INSERT INTO idempotency (command_id, fingerprint, result, at)
          SELECT r.value->>'id', r.value->>'fingerprint', r.value->>'result', CAST(r.value->>'at' AS BIGINT)
          FROM jsonb_each($1) AS r",
         &rows,
     )
-    .await?;
-    Ok(())
+    .await
 }

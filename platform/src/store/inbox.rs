@@ -11,8 +11,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 
-use serde::Serialize;
-use sqlx::FromRow;
+use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tx};
 use crate::clock::Millis;
@@ -71,15 +70,15 @@ struct Asked<'a> {
     subject: &'a str,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Answered {
     n: i64,
-    last: i64,
+    last: Option<i64>,
     parked: Option<i64>,
 }
 
-/// Reads the progress of the given lines. A line that nothing is known of gives no row; and the
-/// parked messages are only looked through if there are any at all.
+/// Reads the progress of the given lines. The parked messages are only looked through if there
+/// are any at all.
 ///
 /// # Errors
 /// As the store answers.
@@ -95,22 +94,22 @@ pub async fn load<'a>(
     }
     let args: Vec<_> = keys.iter().enumerate().map(|(n, (source, subject))| Asked { n, source, subject }).collect();
     let rows: Vec<Answered> = tx
-        .fetch(
-            "SELECT CAST(r.value->>'n' AS BIGINT) AS n, COALESCE(i.last, 0) AS last,
+        .fetch_each(
+            "SELECT CAST(r.value->>'n' AS BIGINT) AS n,
+                    (SELECT i.last FROM inbox AS i
+                     WHERE i.source = r.value->>'source' AND i.subject = r.value->>'subject') AS last,
                     CASE WHEN EXISTS (SELECT 1 FROM parked) THEN
                         (SELECT MAX(p.sequence) FROM parked AS p
                          WHERE p.source = r.value->>'source' AND p.subject = r.value->>'subject')
                     END AS parked
-             FROM jsonb_each($1) AS r
-             LEFT JOIN inbox AS i ON i.source = r.value->>'source' AND i.subject = r.value->>'subject'
-             WHERE i.last IS NOT NULL OR EXISTS (SELECT 1 FROM parked)",
+             FROM jsonb_each($1) AS r",
             &args,
         )
         .await?;
     let mut progress: HashMap<_, _> = keys.iter().map(|line| (*line, Progress::default())).collect();
     for Answered { n, last, parked } in rows {
         if let Some(line) = usize::try_from(n).ok().and_then(|n| keys.get(n)) {
-            progress.insert(line, Progress { last, parked });
+            progress.insert(line, Progress { last: last.unwrap_or(0), parked });
         }
     }
     Ok(progress)

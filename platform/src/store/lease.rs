@@ -15,14 +15,14 @@
 
 pub mod members;
 
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{Db, StoreError, Tx};
 use crate::clock::{Clock, Millis};
 
 /// A lease that is held.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Lease {
     /// What is leased.
     pub name: String,
@@ -56,12 +56,12 @@ pub async fn time(db: &Db) -> Result<Millis, StoreError> {
     rows.first().map(|row| row.now).ok_or_else(|| StoreError::Refused("the database has no time".into()))
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Time {
     now: Millis,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Name {
     name: String,
 }

@@ -37,7 +37,7 @@ const LEDGER: &str = "CREATE TABLE IF NOT EXISTS migrations (
 const JSONB_EACH: &str = "CREATE OR REPLACE FUNCTION jsonb_each(text) RETURNS TABLE(value jsonb)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 200 AS 'SELECT jsonb_array_elements($1::jsonb)'";
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Applied {
     version: i64,
     hash: String,

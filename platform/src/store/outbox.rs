@@ -19,9 +19,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::FromRow;
 
 use super::{Db, StoreError, Tx};
 use crate::bus::Position;
@@ -44,7 +43,7 @@ pub struct Outlet {
 }
 
 /// An outbox row on its way to the bus.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct OutboxRow {
     /// The row's key; says nothing about the order of commits.
     pub id: i64,
@@ -53,7 +52,6 @@ pub struct OutboxRow {
     /// Partition of the subject.
     pub partition: i64,
     /// The whole envelope as JSON: the text that goes on to the bus.
-    #[sqlx(try_from = "String")]
     pub envelope: Arc<str>,
 }
 
@@ -108,15 +106,10 @@ struct NewRow<'a> {
     sequence: i64,
     kind: &'a str,
     time: Millis,
-    #[serde(serialize_with = "as_text")]
     envelope: Arc<str>,
 }
 
-fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
-}
-
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Key {
     id: i64,
     source: String,
@@ -182,20 +175,20 @@ pub async fn append(
 
     let mut written: BTreeMap<&'static str, Vec<Option<OutboxRow>>> = BTreeMap::new();
     for (table, rows) in tables {
-        let keys: Vec<Key> = tx
-            .fetch(
-                format!(
-                    "INSERT INTO {table} (stream, partition, source, subject, sequence, type, time, envelope)
-                     SELECT r.value->>'stream', CAST(r.value->>'partition' AS BIGINT), r.value->>'source',
-                            r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT), r.value->>'kind',
-                            CAST(r.value->>'time' AS BIGINT), r.value->>'envelope'
-                     FROM jsonb_each($1) AS r
-                     RETURNING id, source, subject, sequence"
-                ),
-                &rows,
-            )
-            .await?;
-        let ids = ids_of(&rows, &keys)?;
+        let insert = format!(
+            "INSERT INTO {table} (stream, partition, source, subject, sequence, type, time, envelope)
+             SELECT r.value->>'stream', CAST(r.value->>'partition' AS BIGINT), r.value->>'source',
+                    r.value->>'subject', CAST(r.value->>'sequence' AS BIGINT), r.value->>'kind',
+                    CAST(r.value->>'time' AS BIGINT), r.value->>'envelope'
+             FROM jsonb_each($1) AS r"
+        );
+        let ids = match tx.insert_each(insert.clone(), &rows)? {
+            Some(ids) => ids,
+            None => {
+                let keys = tx.fetch(format!("{insert} RETURNING id, source, subject, sequence"), &rows).await?;
+                ids_of(&rows, &keys)?
+            }
+        };
         let rows = rows.into_iter().zip(ids).map(|(row, id)| {
             Some(OutboxRow {
                 id,
@@ -251,7 +244,7 @@ pub async fn unpublished(db: &Db, table: &str, partitions: &[u32], limit: usize)
 }
 
 /// A published row that is not settled yet.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct UnsettledRow {
     /// The row's key.
     pub id: i64,

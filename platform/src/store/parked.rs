@@ -13,8 +13,8 @@
 use std::collections::HashMap;
 
 use rand::Rng;
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::inbox::Line;
 use super::{Db, StoreError, Tx};
@@ -43,7 +43,7 @@ impl State {
 }
 
 /// A parked message as a row.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Parked {
     /// The envelope's source.
     pub source: String,
@@ -212,7 +212,7 @@ pub async fn find(tx: &mut Tx, keys: &[(&Line, i64)]) -> Result<HashMap<(Line, i
 /// # Errors
 /// As the store answers.
 pub async fn first_of_line(tx: &mut Tx, (source, subject): &Line) -> Result<Option<i64>, StoreError> {
-    #[derive(FromRow)]
+    #[derive(Deserialize)]
     struct First {
         sequence: Option<i64>,
     }

@@ -6,15 +6,15 @@
 //!
 //! Chapter: `docs/operations.md`.
 
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::parked::{self, Parked};
 use super::{Db, StoreError};
 use crate::clock::Millis;
 
 /// What one outbox table holds.
-#[derive(Debug, Clone, Copy, Default, FromRow)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct OutboxCounts {
     /// Rows that are not known to be published.
     pub unpublished: i64,
@@ -25,7 +25,7 @@ pub struct OutboxCounts {
 }
 
 /// An outbox row that is not settled.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct OutboxLine {
     /// The row's key.
     pub id: i64,
@@ -46,7 +46,7 @@ pub struct OutboxLine {
 }
 
 /// How far a line has come.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct InboxLine {
     /// Who speaks.
     pub source: String,
@@ -57,7 +57,7 @@ pub struct InboxLine {
 }
 
 /// Parked messages by what becomes of them.
-#[derive(Debug, Clone, Copy, Default, FromRow)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct ParkedCounts {
     /// Tried again at their time.
     pub retrying: i64,
@@ -68,7 +68,7 @@ pub struct ParkedCounts {
 }
 
 /// A lease as it stands.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct LeaseLine {
     /// What is leased.
     pub name: String,
@@ -91,15 +91,15 @@ pub struct ParkedFilter<'a> {
     pub subject: &'a str,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Count {
     n: i64,
 }
 
 /// A row, and how many there are with it.
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Counted {
-    #[sqlx(flatten)]
+    #[serde(flatten)]
     parked: Parked,
     total: i64,
 }

@@ -3,34 +3,29 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Sqlite, Transaction};
-use tokio::sync::OwnedMutexGuard;
 
 use super::sessions::Session;
-use super::{Row, Sql, StoreError, UNHURRIED, json};
+use super::{Row, Sql, StoreError, UNHURRIED, json, sqlite};
 
 /// Rolled back when dropped without [`commit`](Tx::commit).
 pub struct Tx {
     inner: Inner,
     /// The longest that one statement may take, on Postgres.
     bound: Duration,
-    /// Keeps other writers of a SQLite file away. Declared after `inner`: the
-    /// roll-back starts before the next writer may.
-    _writing: Option<OwnedMutexGuard<()>>,
 }
 
 enum Inner {
-    Sqlite(Transaction<'static, Sqlite>),
+    Sqlite(sqlite::Session),
     Postgres(Session),
 }
 
 impl Tx {
-    pub(super) const fn sqlite(inner: Transaction<'static, Sqlite>, writing: Option<OwnedMutexGuard<()>>) -> Self {
-        Self { inner: Inner::Sqlite(inner), bound: UNHURRIED, _writing: writing }
+    pub(super) const fn sqlite(session: sqlite::Session) -> Self {
+        Self { inner: Inner::Sqlite(session), bound: UNHURRIED }
     }
 
     pub(super) const fn postgres(session: Session, bound: Duration) -> Self {
-        Self { inner: Inner::Postgres(session), bound, _writing: None }
+        Self { inner: Inner::Postgres(session), bound }
     }
 
     /// Runs a statement over the JSON array `args` and gives the number of rows it
@@ -41,9 +36,7 @@ impl Tx {
     pub async fn execute(&mut self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<u64, StoreError> {
         let (sql, json) = (sql.into(), json(args)?);
         match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                Ok(sqlx::query(AssertSqlSafe(sql)).bind(json).execute(&mut **tx).await?.rows_affected())
-            }
+            Inner::Sqlite(session) => session.execute(sql, json).await,
             Inner::Postgres(session) => session.execute(sql, json, self.bound).await,
         }
     }
@@ -57,7 +50,11 @@ impl Tx {
         if rows.is_empty() {
             return Ok(());
         }
-        let changed = self.execute(sql, &rows).await?;
+        let sql = sql.into();
+        let changed = match &mut self.inner {
+            Inner::Sqlite(session) => session.execute_each(sql, rows).await?,
+            Inner::Postgres(session) => session.execute(sql, json(&rows)?, self.bound).await?,
+        };
         if changed == rows.len() as u64 {
             Ok(())
         } else {
@@ -72,12 +69,56 @@ impl Tx {
     pub async fn fetch<T: Row>(&mut self, sql: impl Into<Sql>, args: &impl Serialize) -> Result<Vec<T>, StoreError> {
         let (sql, json) = (sql.into(), json(args)?);
         match &mut self.inner {
-            Inner::Sqlite(tx) => Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(json).fetch_all(&mut **tx).await?),
+            Inner::Sqlite(session) => session.fetch(sql, json).await,
             Inner::Postgres(session) => session.fetch(sql, json, self.bound).await,
         }
     }
 
-    /// Like [`fetch`](Self::fetch), and locks the rows where that means something:
+    /// Whether a statement over a set runs row by row here, so that what it returns costs more
+    /// than to look at the rows afterwards.
+    pub(super) const fn is_row_by_row(&self) -> bool {
+        match &self.inner {
+            Inner::Sqlite(session) => session.is_here(),
+            Inner::Postgres(_) => false,
+        }
+    }
+
+    /// Inserts `rows` one by one, where the engine is quick at that, and gives the ids that the
+    /// store has given them. `None`: it is not, and nothing was done.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub(super) fn insert_each<T: Serialize>(
+        &mut self,
+        sql: impl Into<Sql>,
+        rows: &[T],
+    ) -> Result<Option<Vec<i64>>, StoreError> {
+        match &mut self.inner {
+            Inner::Sqlite(session) => session.insert_each(sql.into(), rows),
+            Inner::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Runs a query that looks something up for each of `keys`, and gives all that is found.
+    /// Which key it was found for must stand in the row.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn fetch_each<T: Row>(
+        &mut self,
+        sql: impl Into<Sql>,
+        keys: &[impl Serialize],
+    ) -> Result<Vec<T>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        match &mut self.inner {
+            Inner::Sqlite(session) => session.fetch_each(sql.into(), keys).await,
+            Inner::Postgres(session) => session.fetch(sql.into(), json(&keys)?, self.bound).await,
+        }
+    }
+
+    /// Like [`fetch_each`](Self::fetch_each), and locks the rows where that means something:
     /// `FOR UPDATE` on Postgres, nothing on SQLite, whose writer is alone anyway.
     /// `sql` must end in `ORDER BY <key>`, so that two batches lock in one order,
     /// and name one table only.
@@ -87,11 +128,11 @@ impl Tx {
     pub async fn fetch_for_update<T: Row>(
         &mut self,
         sql: &'static str,
-        args: &impl Serialize,
+        keys: &[impl Serialize],
     ) -> Result<Vec<T>, StoreError> {
         match &self.inner {
-            Inner::Sqlite(_) => self.fetch(sql, args).await,
-            Inner::Postgres(_) => self.fetch(format!("{sql} FOR UPDATE"), args).await,
+            Inner::Sqlite(_) => self.fetch_each(sql, keys).await,
+            Inner::Postgres(_) => self.fetch_each(format!("{sql} FOR UPDATE"), keys).await,
         }
     }
 
@@ -127,10 +168,7 @@ impl Tx {
     /// Runs statements without arguments, separated by `;`.
     pub(super) async fn batch(&mut self, sql: String) -> Result<(), StoreError> {
         match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
-                Ok(())
-            }
+            Inner::Sqlite(session) => session.batch(sql).await,
             Inner::Postgres(session) => session.batch(sql.into(), self.bound).await,
         }
     }
@@ -141,12 +179,9 @@ impl Tx {
     /// [`StoreError::Unknown`] when it is unknown whether the commit happened.
     /// On Postgres, what the first statement that failed has failed with.
     pub async fn commit(self) -> Result<(), StoreError> {
-        // Not destructured by value into a lock-free tail: the guard must outlive
-        // the commit.
-        let Self { inner, bound, _writing } = self;
-        match inner {
-            Inner::Sqlite(tx) => tx.commit().await.map_err(StoreError::of_commit),
-            Inner::Postgres(session) => session.commit(bound).await,
+        match self.inner {
+            Inner::Sqlite(session) => session.commit().await.map_err(StoreError::of_commit),
+            Inner::Postgres(session) => session.commit(self.bound).await,
         }
     }
 
@@ -155,10 +190,9 @@ impl Tx {
     /// # Errors
     /// The store cannot be reached; it will undo it by itself.
     pub async fn rollback(self) -> Result<(), StoreError> {
-        let Self { inner, bound, _writing } = self;
-        match inner {
-            Inner::Sqlite(tx) => Ok(tx.rollback().await?),
-            Inner::Postgres(session) => session.rollback(bound).await,
+        match self.inner {
+            Inner::Sqlite(session) => session.rollback().await,
+            Inner::Postgres(session) => session.rollback(self.bound).await,
         }
     }
 }

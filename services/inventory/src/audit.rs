@@ -3,24 +3,24 @@
 use platform::audit::Finding;
 use platform::store::{StoreError, Tx};
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Breach {
     what: String,
     found: i64,
     expected: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Count {
     n: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct OrderId {
     order_id: String,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Returned {
     order_id: String,
     pieces: i64,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Level, Line, Movement, MovementKind, Reservation, Sale};
 
 /// A product as the catalogue has it.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub(crate) struct ProductRow {
     pub(crate) sku: String,
     pub(crate) name: String,
@@ -20,7 +20,7 @@ pub(crate) struct ProductRow {
     pub(crate) version: i64,
 }
 
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, serde::Deserialize)]
 struct StockRow {
     sku: String,
     on_hand: i64,
@@ -28,7 +28,7 @@ struct StockRow {
     version: i64,
 }
 
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, serde::Deserialize)]
 struct ReservationRow {
     order_id: String,
     state: String,

@@ -155,7 +155,7 @@ pub(crate) async fn load(tx: &mut Tx, wanted: &Wanted<'_>, with_preferences: boo
         let of_orders = batch.orders.values().map(|slot| slot.order.customer_id.as_str());
         let customers: BTreeSet<&str> = wanted.customers.iter().copied().chain(of_orders).collect();
         if !customers.is_empty() {
-            let rows: Vec<PreferenceRow> = tx.fetch(PREFERENCES, &ids(&customers)).await?;
+            let rows: Vec<PreferenceRow> = tx.fetch_each(PREFERENCES, &ids(&customers)).await?;
             for row in rows {
                 batch.preferences.insert(row.customer_id, mail_preference(&row.mail)?);
             }

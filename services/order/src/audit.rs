@@ -132,7 +132,7 @@ async fn events(tx: &mut Tx, after: &str, last: Option<&str>) -> Result<Vec<Even
     .await
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Row {
     id: String,
     placed: Option<String>,
@@ -145,13 +145,13 @@ struct Row {
     fulfil_at: Option<i64>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct EventRow {
     subject: String,
     envelope: String,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct ShortRow {
     id: String,
     placed: Option<String>,

@@ -15,7 +15,7 @@ use crate::domain::{Order, Placed, Status};
 use crate::pricing::Price;
 use crate::{DEADLINE, FULFILMENT, STEP};
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct OrderRow {
     id: String,
     version: i64,
@@ -24,7 +24,7 @@ struct OrderRow {
     aggregate: String,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct PriceRow {
     sku: String,
     name: String,
@@ -32,7 +32,7 @@ struct PriceRow {
     currency: String,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct DueRow {
     id: String,
     pay_before: Option<i64>,
@@ -153,7 +153,7 @@ pub(crate) async fn load(tx: &mut Tx, orders: &BTreeSet<&str>, skus: &BTreeSet<&
     if !skus.is_empty() {
         let skus: Vec<_> = skus.iter().map(|sku| Sku { sku }).collect();
         let rows: Vec<PriceRow> = tx
-            .fetch(
+            .fetch_each(
                 "SELECT sku, name, price, currency FROM prices
                  WHERE sku IN (SELECT r.value->>'sku' FROM jsonb_each($1) AS r)",
                 &skus,

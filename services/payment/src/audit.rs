@@ -9,18 +9,18 @@ use platform::store::{StoreError, Tx};
 pub use against_bank::audit_against_bank;
 pub use books::audit;
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct OrderId {
     order_id: String,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Attempt {
     order_id: String,
     attempt: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Refunded {
     order_id: String,
     refunded: i64,

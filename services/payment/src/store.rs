@@ -47,7 +47,7 @@ impl Batch {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct PaymentRow {
     order_id: String,
     attempt: i64,
@@ -61,7 +61,7 @@ struct PaymentRow {
     version: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct RefundRow {
     order_id: String,
     attempt: i64,
@@ -163,7 +163,7 @@ async fn load_refunds(tx: &mut Tx, batch: &mut Batch, charged: &BTreeSet<String>
     }
     let ids: Vec<_> = charged.iter().map(|id| Id { id }).collect();
     let rows: Vec<RefundRow> = tx
-        .fetch(
+        .fetch_each(
             "SELECT order_id, attempt, refund, amount FROM refunds
              WHERE order_id IN (SELECT r.value->>'id' FROM jsonb_each($1) AS r)",
             &ids,
@@ -204,18 +204,16 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
             }
         }
     }
-    if !new.is_empty() {
-        tx.execute(
-            "INSERT INTO payments (order_id, attempt, state, amount, currency, token, last4, authorisation_id, reason,
-                                   version, updated_at)
-             SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'state',
-                    CAST(r.value->>'amount' AS BIGINT), r.value->>'currency', r.value->>'token', r.value->>'last4',
-                    r.value->>'authorisation_id', r.value->>'reason', 1, CAST(r.value->>'at' AS BIGINT)
-             FROM jsonb_each($1) AS r",
-            &new,
-        )
-        .await?;
-    }
+    tx.execute_each(
+        "INSERT INTO payments (order_id, attempt, state, amount, currency, token, last4, authorisation_id, reason,
+                               version, updated_at)
+         SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'state',
+                CAST(r.value->>'amount' AS BIGINT), r.value->>'currency', r.value->>'token', r.value->>'last4',
+                r.value->>'authorisation_id', r.value->>'reason', 1, CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r",
+        &new,
+    )
+    .await?;
     tx.execute_each(
         "UPDATE payments
          SET state = r.value->>'state', reason = r.value->>'reason', version = payments.version + 1,
@@ -238,16 +236,14 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
             at: now,
         })
         .collect();
-    if !refunds.is_empty() {
-        tx.execute(
-            "INSERT INTO refunds (order_id, attempt, refund, amount, at)
-             SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), CAST(r.value->>'refund' AS BIGINT),
-                    CAST(r.value->>'amount' AS BIGINT), CAST(r.value->>'at' AS BIGINT)
-             FROM jsonb_each($1) AS r",
-            &refunds,
-        )
-        .await?;
-    }
+    tx.execute_each(
+        "INSERT INTO refunds (order_id, attempt, refund, amount, at)
+         SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), CAST(r.value->>'refund' AS BIGINT),
+                CAST(r.value->>'amount' AS BIGINT), CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r",
+        &refunds,
+    )
+    .await?;
 
     let postings: Vec<_> = batch
         .entries
@@ -264,17 +260,15 @@ pub(crate) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
             })
         })
         .collect();
-    if !postings.is_empty() {
-        tx.execute(
-            "INSERT INTO ledger_entries (entry_id, account, amount, currency, order_id, attempt, at)
-             SELECT r.value->>'entry_id', r.value->>'account', CAST(r.value->>'amount' AS BIGINT),
-                    r.value->>'currency', r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT),
-                    CAST(r.value->>'at' AS BIGINT)
-             FROM jsonb_each($1) AS r",
-            &postings,
-        )
-        .await?;
-    }
+    tx.execute_each(
+        "INSERT INTO ledger_entries (entry_id, account, amount, currency, order_id, attempt, at)
+         SELECT r.value->>'entry_id', r.value->>'account', CAST(r.value->>'amount' AS BIGINT),
+                r.value->>'currency', r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT),
+                CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r",
+        &postings,
+    )
+    .await?;
     Ok(())
 }
 

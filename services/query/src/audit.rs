@@ -9,7 +9,7 @@ mod others;
 
 use platform::audit::Finding;
 use platform::store::{StoreError, Tx};
-use sqlx::FromRow;
+use serde::Deserialize;
 
 use crate::read_model::Model;
 
@@ -20,7 +20,7 @@ const KEYS: usize = 500;
 const LIVE_ORDERS: &str = "(SELECT generation FROM read_models WHERE name = 'orders')";
 
 /// An order as the read side shows it.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct OrderStanding {
     /// The order.
     pub id: String,
@@ -30,12 +30,12 @@ pub struct OrderStanding {
     pub version: i64,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Count {
     n: i64,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Gap {
     source: String,
     subject: String,
@@ -43,7 +43,7 @@ struct Gap {
     last: i64,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Stands {
     name: String,
     generation: i64,

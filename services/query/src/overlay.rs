@@ -153,6 +153,8 @@ impl Batch {
 #[derive(Debug)]
 pub(crate) struct Overlay {
     pub(crate) scope: Scope,
+    /// The generation that each of its read models is folded into.
+    pub(crate) generations: BTreeMap<Model, i64>,
     pub(crate) orders: BTreeMap<String, OrderState>,
     pub(crate) products: BTreeMap<String, ProductState>,
     /// By the message's id.
@@ -204,6 +206,7 @@ impl Overlay {
     pub(crate) const fn new(scope: Scope) -> Self {
         Self {
             scope,
+            generations: BTreeMap::new(),
             orders: BTreeMap::new(),
             products: BTreeMap::new(),
             notifications: BTreeMap::new(),

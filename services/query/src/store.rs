@@ -24,7 +24,7 @@ pub(crate) use log::LogEntry;
 use crate::Input;
 use crate::overlay::{Batch, Fact, Heard, Logged, Overlay, Rebuilding};
 use crate::projections::Event;
-use crate::read_model::{Model, Scope};
+use crate::read_model::{Model, Rebuild, Scope, Standing};
 use crate::rebuild::Step;
 
 /// The generation of a read model that a scope is about, as a part of a statement.
@@ -46,6 +46,25 @@ fn rows_of(generation: &str) -> String {
     )
 }
 
+/// Where all read models stand, as a folding transaction has locked them.
+type Standings = BTreeMap<Model, Standing>;
+
+/// The generation that a model is folded into.
+const fn into(scope: Scope, standing: &Standing) -> Option<i64> {
+    match (scope, &standing.rebuild) {
+        (Scope::Live, _) => Some(standing.generation),
+        (Scope::Building(_), Some(Rebuild { building: Some(building), .. })) => Some(building.generation),
+        (Scope::Building(_), _) => None,
+    }
+}
+
+/// The same as it was when the overlay was loaded, as a number that stands in statements: it
+/// changes only with a rebuild.
+fn into_generation(overlay: &Overlay, model: Model) -> Result<i64, StoreError> {
+    let none = || StoreError::Refused(format!("no generation of {} is being folded", model.as_str()));
+    overlay.generations.get(&model).copied().ok_or_else(none)
+}
+
 /// A row that is looked up.
 #[derive(Serialize)]
 struct Key<'a> {
@@ -61,7 +80,7 @@ fn keys<'a>(keys: &BTreeSet<&'a str>) -> Vec<Key<'a>> {
 pub(crate) async fn load(tx: &mut Tx, inputs: &[&Input]) -> Result<Batch, StoreError> {
     let standings = standings::lock(tx).await?;
     let heard: Vec<&Heard> = inputs.iter().filter_map(|input| input.heard()).collect();
-    let live = overlay(tx, Scope::Live, heard.iter().map(|heard| heard.fact())).await?;
+    let live = overlay(tx, Scope::Live, &standings, heard.iter().map(|heard| heard.fact())).await?;
     let mut batch = Batch {
         standings,
         stepped: BTreeSet::new(),
@@ -77,7 +96,8 @@ pub(crate) async fn load(tx: &mut Tx, inputs: &[&Input]) -> Result<Batch, StoreE
                 let rebuild = batch.standings.get(model).and_then(|standing| standing.rebuild.as_ref());
                 let building = rebuild.filter(|rebuild| rebuild.id == *id).and_then(|rebuild| rebuild.building);
                 if building.is_some_and(|building| building.position == *after) {
-                    batch.rebuilds.insert(*model, rebuilding(tx, *model, (*after, *most), &heard).await?);
+                    let rebuilding = rebuilding(tx, *model, (*after, *most), &batch.standings, &heard).await?;
+                    batch.rebuilds.insert(*model, rebuilding);
                 }
             }
             Step::Clear { model, most } => {
@@ -92,17 +112,23 @@ async fn rebuilding(
     tx: &mut Tx,
     model: Model,
     (after, most): (i64, i64),
+    standings: &Standings,
     heard: &[&Heard],
 ) -> Result<Rebuilding, StoreError> {
     let (chunk, events) = log::chunk(tx, model, after, most).await?;
     let following = heard.iter().filter(|_| chunk.is_last).map(|heard| heard.fact());
     let facts = events.iter().map(Logged::fact).chain(following);
-    let overlay = overlay(tx, Scope::Building(model), facts).await?;
+    let overlay = overlay(tx, Scope::Building(model), standings, facts).await?;
     Ok(Rebuilding { chunk, events, overlay, is_folded: false, following: Vec::new() })
 }
 
 /// The rows in scope that these events touch, before they are folded.
-async fn overlay<'a>(tx: &mut Tx, scope: Scope, facts: impl Iterator<Item = Fact<'a>>) -> Result<Overlay, StoreError> {
+async fn overlay<'a>(
+    tx: &mut Tx,
+    scope: Scope,
+    standings: &Standings,
+    facts: impl Iterator<Item = Fact<'a>>,
+) -> Result<Overlay, StoreError> {
     let facts: Vec<_> = facts.collect();
     let (mut ids, mut skus) = (BTreeSet::new(), BTreeSet::new());
     for fact in &facts {
@@ -114,13 +140,15 @@ async fn overlay<'a>(tx: &mut Tx, scope: Scope, facts: impl Iterator<Item = Fact
         };
     }
     let mut overlay = Overlay::new(scope);
+    overlay.generations =
+        standings.iter().filter_map(|(model, standing)| Some((*model, into(scope, standing)?))).collect();
     if scope.has(Model::Orders) {
-        overlay.orders = orders::load(tx, scope, &ids).await?;
+        overlay.orders = orders::load(tx, into_generation(&overlay, Model::Orders)?, &ids).await?;
     } else if scope.has(Model::Sales) {
         overlay.orders = log::orders(tx, &facts).await?;
     }
     if scope.has(Model::Products) {
-        overlay.products = rows::load_products(tx, scope, &skus).await?;
+        overlay.products = rows::load_products(tx, into_generation(&overlay, Model::Products)?, &skus).await?;
     }
     Ok(overlay)
 }

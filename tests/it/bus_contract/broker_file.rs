@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use platform::bus::BusError;
-use sqlx::{Connection, SqliteConnection};
+use rusqlite::Connection;
 
 use super::*;
 use crate::servers::until;
@@ -35,10 +35,9 @@ impl Home {
         Ok((bus.incarnation().await?, last))
     }
 
-    async fn change(&self, statement: &'static str) -> Result<()> {
-        let mut file = SqliteConnection::connect(&format!("sqlite:{}", self.path().display())).await?;
-        sqlx::query(statement).execute(&mut file).await?;
-        Ok(file.close().await?)
+    fn change(&self, statement: &str) -> Result<()> {
+        Connection::open(self.path())?.execute(statement, [])?;
+        Ok(())
     }
 
     fn moved_aside(&self) -> Result<usize> {
@@ -101,8 +100,9 @@ async fn what_is_settled_leaves_the_file() -> Result<()> {
         ack(&bus, group, &heard).await?;
     }
     bus.close().await?;
-    let mut file = SqliteConnection::connect(&format!("sqlite:{}", home.path().display())).await?;
-    let left: Vec<String> = sqlx::query_scalar("SELECT body FROM entry").fetch_all(&mut file).await?;
+    let file = Connection::open(home.path())?;
+    let mut left = file.prepare("SELECT body FROM entry")?;
+    let left: Vec<String> = left.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     assert_eq!(left, ["2"]);
     Ok(())
 }
@@ -187,7 +187,7 @@ async fn a_file_that_is_no_database_is_moved_aside() -> Result<()> {
 async fn a_file_with_a_hole_in_it_is_moved_aside() -> Result<()> {
     let home = Home::new()?;
     let (known, _) = home.life(&["0", "1", "2"]).await?;
-    home.change("DELETE FROM entry WHERE seq = 2").await?;
+    home.change("DELETE FROM entry WHERE seq = 2")?;
     let bus = home.open().await?;
     assert!(bus.lost_since(Some(&known), &[]).await?);
     assert_eq!((held(&bus).await?, home.moved_aside()?), (0, 1));
@@ -200,7 +200,7 @@ async fn a_file_with_a_hole_in_it_is_moved_aside() -> Result<()> {
 async fn a_file_left_open_by_an_earlier_start_of_the_machine_is_a_loss() -> Result<()> {
     let home = Home::new()?;
     let (known, last) = home.life(&["kept"]).await?;
-    home.change("UPDATE property SET value = 'an earlier start' WHERE name = 'boot'").await?;
+    home.change("UPDATE property SET value = 'an earlier start' WHERE name = 'boot'")?;
     let bus = home.open().await?;
     assert!(bus.lost_since(Some(&known), &newest(last)).await?);
     assert_eq!(held(&bus).await?, 1, "what is there is used all the same");

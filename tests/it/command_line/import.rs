@@ -6,9 +6,8 @@ mod returns;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
 use super::{CUSTOMER, Ended, OPERATOR, PASSWORD, PATIENCE, orderly};
 use crate::servers::until;
@@ -55,17 +54,17 @@ const OUTBOXES: [(&str, &str); 6] = [
     ("notification.db", "outbox"),
 ];
 
-async fn count(folder: &Path, store: &str, table: &str, filter: &str) -> anyhow::Result<i64> {
-    let file = SqliteConnectOptions::new().filename(folder.join(store)).read_only(true);
-    let sql = format!("SELECT COUNT(*) FROM {table} {filter}");
-    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut file.connect().await?).await?)
+fn count(folder: &Path, store: &str, table: &str, filter: &str) -> anyhow::Result<i64> {
+    let file = Connection::open_with_flags(folder.join(store), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    file.busy_timeout(PATIENCE)?;
+    Ok(file.query_row(&format!("SELECT COUNT(*) FROM {table} {filter}"), [], |row| row.get(0))?)
 }
 
 /// What is in the stores once every message has been heard by everybody.
 async fn settled(folder: &Path) -> BTreeMap<String, i64> {
     let quiet = until("every message is settled", PATIENCE, async || {
         for (store, table) in OUTBOXES.into_iter().chain(OUTBOXES) {
-            if count(folder, store, table, "WHERE settled = 0").await? > 0 {
+            if count(folder, store, table, "WHERE settled = 0")? > 0 {
                 return Ok(None);
             }
         }
@@ -74,7 +73,7 @@ async fn settled(folder: &Path) -> BTreeMap<String, i64> {
     quiet.await.expect("the shop comes to rest");
     let mut counts = BTreeMap::new();
     for (store, table) in COUNTED {
-        let rows = count(folder, store, table, "").await.expect("is counted");
+        let rows = count(folder, store, table, "").expect("is counted");
         counts.insert(format!("{store} {table}"), rows);
     }
     counts

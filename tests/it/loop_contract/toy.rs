@@ -172,21 +172,21 @@ pub(super) struct Batch {
 }
 
 /// `version` is the loaded one; 0: there is no row yet.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, serde::Deserialize)]
 struct Account {
     name: String,
     balance: i64,
     version: i64,
-    #[sqlx(skip)]
+    #[serde(skip)]
     changed: bool,
 }
 
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, serde::Deserialize)]
 struct Reminder {
     name: String,
     due: Millis,
     rung: i64,
-    #[sqlx(skip)]
+    #[serde(skip)]
     changed: bool,
 }
 

@@ -19,13 +19,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use serde_json::json;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
-use tokio::sync::Mutex;
 
+use super::lock;
 use super::partition::{Restored, Unwritten};
 use crate::bus::BusError;
 
@@ -55,8 +55,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The open file.
 pub(super) struct File {
-    /// `None` after closing. The lock is held over I/O: there are no two writers.
-    connection: Mutex<Option<SqliteConnection>>,
+    /// `None` after closing. The lock is held over I/O, on threads for that: there are no
+    /// two writers.
+    connection: Arc<Mutex<Option<Connection>>>,
 }
 
 /// What an intact file held.
@@ -76,13 +77,16 @@ enum Unusable {
     Access(String),
 }
 
-impl From<sqlx::Error> for Unusable {
-    fn from(error: sqlx::Error) -> Self {
-        // SQLITE_CORRUPT, SQLITE_NOTADB, and SQLITE_ERROR: not our tables.
-        let code = error.as_database_error().and_then(|error| error.code());
-        match code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
-            Some(1 | 11 | 26) => Self::Content(error.to_string()),
-            _ => Self::Access(error.to_string()),
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            // The last is "SQL error": not our tables.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
+                Self::Content(error.to_string())
+            }
+            // Not what our tables hold.
+            None => Self::Content(error.to_string()),
+            Some(_) => Self::Access(error.to_string()),
         }
     }
 }
@@ -98,60 +102,27 @@ impl File {
     /// The stamp is synced before anything is published under it. A crash before:
     /// the old stamp is still there; after: nobody has heard of the new one.
     pub(super) async fn open(path: &Path, epoch: &str) -> Result<(Self, Found), BusError> {
-        let (connection, found) = match Self::try_open(path, epoch).await {
-            Ok(opened) => opened,
-            Err(Unusable::Access(error)) => return Err(broken(format!("{}: {error}", path.display()))),
-            Err(Unusable::Content(error)) => {
-                let aside = move_aside(path).map_err(broken)?;
-                tracing::warn!(
-                    path = %path.display(), aside = %aside.display(), %error,
-                    "the broker's file cannot be used and was moved aside; the outboxes publish again"
-                );
-                Self::try_open(path, epoch).await.map_err(|error| match error {
-                    Unusable::Content(error) | Unusable::Access(error) => broken(error),
-                })?
-            }
-        };
-        Ok((Self { connection: Mutex::new(Some(connection)) }, found))
+        let (path, epoch) = (path.to_owned(), epoch.to_owned());
+        let (connection, found) = tokio::task::spawn_blocking(move || open(&path, &epoch)).await.map_err(broken)??;
+        Ok((Self { connection: Arc::new(Mutex::new(Some(connection))) }, found))
     }
 
-    async fn try_open(path: &Path, epoch: &str) -> Result<(SqliteConnection, Found), Unusable> {
-        let mut connection = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .locking_mode(SqliteLockingMode::Exclusive)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(LOCK_TIMEOUT)
-            .connect()
-            .await?;
-        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
-        if verdict != "ok" {
-            return Err(Unusable::Content(verdict));
-        }
-        sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
-        let mut properties: HashMap<String, String> =
-            sqlx::query_as("SELECT name, value FROM property").fetch_all(&mut connection).await?.into_iter().collect();
-        let boot = boot();
-        let undamaged = properties.get(BOOT).is_some_and(|found| found.is_empty() || Some(found) == boot.as_ref());
-        let found = Found {
-            previous: properties.remove(EPOCH).filter(|_| undamaged),
-            partitions: properties.get(PARTITIONS).and_then(|count| count.parse().ok()),
-            logs: read_logs(&mut connection).await?,
+    /// Works on the file, on a thread that may wait for the disk.
+    async fn work(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), BusError> {
+        let connection = self.connection.clone();
+        let work = move || match lock(&connection).as_mut() {
+            Some(connection) => work(connection).map_err(broken),
+            None => Err(broken("it is closed")),
         };
-        // A machine that cannot tell its starts apart gets a word that no start has.
-        let boot = boot.unwrap_or_else(|| "unknown".to_owned() + epoch);
-        set(&mut connection, &[(EPOCH, epoch), (BOOT, &boot)]).await?;
-        sqlx::query("PRAGMA synchronous = OFF").execute(&mut connection).await?;
-        Ok((connection, found))
+        tokio::task::spawn_blocking(work).await.map_err(broken)?
     }
 
     /// Stores the number of partitions, once and for all.
     pub(super) async fn set_partitions(&self, count: u32) -> Result<(), BusError> {
-        match self.connection.lock().await.as_mut() {
-            Some(connection) => set(connection, &[(PARTITIONS, &count.to_string())]).await.map_err(broken),
-            None => Err(broken("it is closed")),
-        }
+        self.work(move |connection| set(connection, &[(PARTITIONS, &count.to_string())])).await
     }
 
     /// Writes changes of partitions, all or none.
@@ -171,20 +142,70 @@ impl File {
                 body: body.as_deref(),
             }));
         }
-        let mut connection = self.connection.lock().await;
-        let connection = connection.as_mut().ok_or_else(|| broken("it is closed"))?;
-        write_rows(connection, &partitions, &watermarks, &entries).await.map_err(broken)
+        let text = serde_json::to_string::<[serde_json::Value]>;
+        let (partitions, watermarks) = (text(&partitions).map_err(broken)?, text(&watermarks).map_err(broken)?);
+        let entries: Vec<String> =
+            entries.chunks(CHUNK).map(serde_json::to_string).collect::<Result<_, _>>().map_err(broken)?;
+        self.work(move |connection| write_rows(connection, &partitions, &watermarks, &entries)).await
     }
 
     /// Syncs and closes the file: what it holds then survives the machine.
     pub(super) async fn close(&self) -> Result<(), BusError> {
-        let Some(mut connection) = self.connection.lock().await.take() else { return Ok(()) };
-        let sync = "PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE);";
-        sqlx::raw_sql(sync).execute(&mut connection).await.map_err(broken)?;
-        // Only now: the word must not be on the disk before what it speaks for.
-        set(&mut connection, &[(BOOT, "")]).await.map_err(broken)?;
-        connection.close().await.map_err(broken)
+        let connection = self.connection.clone();
+        let close = move || {
+            let Some(connection) = lock(&connection).take() else { return Ok(()) };
+            connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE);").map_err(broken)?;
+            // Only now: the word must not be on the disk before what it speaks for.
+            set(&connection, &[(BOOT, "")]).map_err(broken)?;
+            connection.close().map_err(|(_, error)| broken(error))
+        };
+        tokio::task::spawn_blocking(close).await.map_err(broken)?
     }
+}
+
+fn open(path: &Path, epoch: &str) -> Result<(Connection, Found), BusError> {
+    match try_open(path, epoch) {
+        Ok(opened) => Ok(opened),
+        Err(Unusable::Access(error)) => Err(broken(format!("{}: {error}", path.display()))),
+        Err(Unusable::Content(error)) => {
+            let aside = move_aside(path).map_err(broken)?;
+            tracing::warn!(
+                path = %path.display(), aside = %aside.display(), %error,
+                "the broker's file cannot be used and was moved aside; the outboxes publish again"
+            );
+            try_open(path, epoch).map_err(|error| match error {
+                Unusable::Content(error) | Unusable::Access(error) => broken(error),
+            })
+        }
+    }
+}
+
+fn try_open(path: &Path, epoch: &str) -> Result<(Connection, Found), Unusable> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
+    connection
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Unusable::Content(verdict));
+    }
+    connection.execute_batch(SCHEMA)?;
+    let mut properties: HashMap<String, String> = connection
+        .prepare("SELECT name, value FROM property")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let boot = boot();
+    let undamaged = properties.get(BOOT).is_some_and(|found| found.is_empty() || Some(found) == boot.as_ref());
+    let found = Found {
+        previous: properties.remove(EPOCH).filter(|_| undamaged),
+        partitions: properties.get(PARTITIONS).and_then(|count| count.parse().ok()),
+        logs: read_logs(&connection)?,
+    };
+    // A machine that cannot tell its starts apart gets a word that no start has.
+    let boot = boot.unwrap_or_else(|| "unknown".to_owned() + epoch);
+    set(&connection, &[(EPOCH, epoch), (BOOT, &boot)])?;
+    connection.execute_batch("PRAGMA synchronous = OFF")?;
+    Ok((connection, found))
 }
 
 /// One entry, as JSON without a copy of its body.
@@ -196,89 +217,74 @@ struct Row<'a> {
     body: Option<&'a str>,
 }
 
-async fn write_rows(
-    connection: &mut SqliteConnection,
-    partitions: &[serde_json::Value],
-    watermarks: &[serde_json::Value],
-    entries: &[Row<'_>],
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let partitions = serde_json::to_string(partitions)?;
-    let mut tx = connection.begin().await?;
-    sqlx::query(
+fn write_rows(
+    connection: &mut Connection,
+    partitions: &str,
+    watermarks: &str,
+    entries: &[String],
+) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.prepare_cached(
         "INSERT INTO partition (stream, number, head)
          SELECT value->>'stream', value->>'number', value->>'head' FROM jsonb_each($1) WHERE true
          ON CONFLICT (stream, number) DO UPDATE SET head = excluded.head",
-    )
-    .bind(&partitions)
-    .execute(&mut *tx)
-    .await?;
+    )?
+    .execute([partitions])?;
     // Groups that are no longer declared go with the old watermarks.
-    sqlx::query(
+    tx.prepare_cached(
         "DELETE FROM watermark WHERE (stream, number) IN
          (SELECT value->>'stream', value->>'number' FROM jsonb_each($1))",
-    )
-    .bind(&partitions)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
+    )?
+    .execute([partitions])?;
+    tx.prepare_cached(
         "INSERT INTO watermark (stream, number, listener, settled)
          SELECT value->>'stream', value->>'number', value->>'listener', value->>'settled' FROM jsonb_each($1)",
-    )
-    .bind(serde_json::to_string(watermarks)?)
-    .execute(&mut *tx)
-    .await?;
-    for chunk in entries.chunks(CHUNK) {
-        sqlx::query(
+    )?
+    .execute([watermarks])?;
+    for chunk in entries {
+        tx.prepare_cached(
             "INSERT OR REPLACE INTO entry (stream, number, seq, body)
              SELECT value->>'stream', value->>'number', value->>'seq', value->>'body' FROM jsonb_each($1)",
-        )
-        .bind(serde_json::to_string(chunk)?)
-        .execute(&mut *tx)
-        .await?;
+        )?
+        .execute([chunk])?;
     }
-    sqlx::query(
+    tx.prepare_cached(
         "DELETE FROM entry WHERE (stream, number, seq) IN
          (SELECT e.stream, e.number, e.seq FROM jsonb_each($1) AS r CROSS JOIN entry AS e
           ON e.stream = r.value->>'stream' AND e.number = r.value->>'number' AND e.seq <= r.value->>'settled')",
-    )
-    .bind(&partitions)
-    .execute(&mut *tx)
-    .await?;
-    Ok(tx.commit().await?)
+    )?
+    .execute([partitions])?;
+    tx.commit()
 }
 
-async fn set(connection: &mut SqliteConnection, properties: &[(&str, &str)]) -> Result<(), sqlx::Error> {
-    let rows = json!(properties).to_string();
-    sqlx::query("INSERT OR REPLACE INTO property SELECT value->>0, value->>1 FROM jsonb_each($1)")
-        .bind(rows)
-        .execute(connection)
-        .await?;
-    Ok(())
+fn set(connection: &Connection, properties: &[(&str, &str)]) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO property SELECT value->>0, value->>1 FROM jsonb_each($1)",
+            [json!(properties).to_string()],
+        )
+        .map(drop)
 }
 
 /// Everything that is not settled, partition by partition.
-async fn read_logs(connection: &mut SqliteConnection) -> Result<HashMap<(String, u32), Restored>, Unusable> {
-    let partitions: Vec<(String, u32, i64)> =
-        sqlx::query_as("SELECT stream, number, head FROM partition").fetch_all(&mut *connection).await?;
+fn read_logs(connection: &Connection) -> Result<HashMap<(String, u32), Restored>, Unusable> {
+    let partitions: Vec<(String, u32, i64)> = connection
+        .prepare("SELECT stream, number, head FROM partition")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
     let mut logs = HashMap::new();
     for (stream, number, head) in partitions {
-        let watermarks: Vec<(String, i64)> =
-            sqlx::query_as("SELECT listener, settled FROM watermark WHERE stream = $1 AND number = $2")
-                .bind(&stream)
-                .bind(number)
-                .fetch_all(&mut *connection)
-                .await?;
+        let watermarks: Vec<(String, i64)> = connection
+            .prepare_cached("SELECT listener, settled FROM watermark WHERE stream = $1 AND number = $2")?
+            .query_map(params![stream, number], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
         let settled = watermarks.iter().map(|(_, settled)| *settled).min().unwrap_or(head);
-        let bodies: VecDeque<Option<String>> = sqlx::query_scalar(
-            "SELECT body FROM entry WHERE stream = $1 AND number = $2 AND seq > $3 AND seq <= $4 ORDER BY seq",
-        )
-        .bind(&stream)
-        .bind(number)
-        .bind(settled)
-        .bind(head)
-        .fetch_all(&mut *connection)
-        .await?
-        .into();
+        let bodies: VecDeque<Option<String>> = connection
+            .prepare_cached(
+                "SELECT body FROM entry WHERE stream = $1 AND number = $2 AND seq > $3 AND seq <= $4 ORDER BY seq",
+            )?
+            .query_map(params![stream, number, settled, head], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
         if settled < 0 || i64::try_from(bodies.len()).ok() != head.checked_sub(settled) {
             return Err(Unusable::Content(format!("entries of {stream:?} are missing")));
         }

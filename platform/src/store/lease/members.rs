@@ -5,8 +5,8 @@
 //! transaction: who cannot do the one cannot do the other. A member that is not
 //! renewed lapses like a lease, and whoever looks next removes it.
 
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{Claimant, Lease, taking};
 use crate::clock::Millis;
@@ -25,12 +25,12 @@ pub struct Attendance {
     pub gone: Vec<String>,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Holder {
     holder: String,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Taken {
     name: String,
 }

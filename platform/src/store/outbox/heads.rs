@@ -6,8 +6,7 @@
 //!
 //! Chapter: `docs/outbox.md`.
 
-use serde::Serialize;
-use sqlx::FromRow;
+use serde::{Deserialize, Serialize};
 
 use super::Outlet;
 use crate::message::Outgoing;
@@ -20,16 +19,21 @@ struct Moved<'a> {
     count: usize,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Head {
     source: String,
     subject: String,
     last: i64,
 }
 
-/// The sequence of each message. Moves the heads of all lines they speak in forward, in one
-/// statement; the heads are locked in the order of their keys, so two batches cannot deadlock
-/// over them.
+const MOVE: &str = "INSERT INTO outbox_heads (source, subject, last)
+    SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'count' AS BIGINT)
+    FROM jsonb_each($1) AS r WHERE true
+    ON CONFLICT (source, subject) DO UPDATE SET last = outbox_heads.last + excluded.last";
+
+/// The sequence of each message. Moves the heads of all lines they speak in forward, on a
+/// server in one statement that says where they are now; the heads are locked in the order of
+/// their keys, so two batches cannot deadlock over them.
 pub(super) async fn next_sequences(
     tx: &mut Tx,
     messages: &[Outgoing],
@@ -48,17 +52,15 @@ pub(super) async fn next_sequences(
             Moved { source, subject, count: of_line.len() }
         })
         .collect();
-    let mut heads: Vec<Head> = tx
-        .fetch(
-            "INSERT INTO outbox_heads (source, subject, last)
-             SELECT r.value->>'source', r.value->>'subject', CAST(r.value->>'count' AS BIGINT)
-             FROM jsonb_each($1) AS r WHERE true
-             ON CONFLICT (source, subject) DO UPDATE SET last = outbox_heads.last + excluded.last
-             RETURNING source, subject, last",
-            &moved,
-        )
-        .await?;
-    // RETURNING promises no order.
+    let mut heads: Vec<Head> = if tx.is_row_by_row() {
+        tx.execute_each(MOVE, &moved).await?;
+        let read = "SELECT source, subject, last FROM outbox_heads WHERE (source, subject) IN
+                    (SELECT r.value->>'source', r.value->>'subject' FROM jsonb_each($1) AS r)";
+        tx.fetch_each(read, &moved).await?
+    } else {
+        tx.fetch(format!("{MOVE} RETURNING source, subject, last"), &moved).await?
+    };
+    // No order is promised.
     heads.sort_unstable_by(|one, other| (&one.source, &one.subject).cmp(&(&other.source, &other.subject)));
 
     let mut sequences = vec![0; messages.len()];

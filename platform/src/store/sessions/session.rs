@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::error::Elapsed;
 
 use super::{Sessions, grace};
-use crate::store::{Row, Sql, StoreError};
+use crate::store::{Row, Sql, StoreError, row};
 
 /// A session in use.
 pub(in crate::store) struct Session {
@@ -99,9 +99,9 @@ impl Session {
         json: String,
         bound: Duration,
     ) -> Result<Vec<T>, StoreError> {
-        let query = sqlx::query_as(AssertSqlSafe(sql)).bind(json).fetch_all(self.speak()?);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(json).fetch_all(self.speak()?);
         let answer = tokio::time::timeout(grace(bound), query).await;
-        self.hear(answer)
+        self.hear(answer)?.iter().map(row::read).collect()
     }
 
     /// Runs statements without arguments, separated by `;`, in one round trip.
@@ -159,8 +159,6 @@ impl Session {
             Ok(Err(error)) => {
                 match fate(&error) {
                     Fate::Goes => self.busy = false,
-                    // Rows may be left unread.
-                    Fate::Untidy => {}
                     Fate::Over => self.lose(Lost::Broken),
                 }
                 StoreError::from(error)
@@ -220,7 +218,6 @@ impl Drop for Session {
 /// What becomes of a session after an error.
 enum Fate {
     Goes,
-    Untidy,
     Over,
 }
 
@@ -233,7 +230,6 @@ fn fate(error: &sqlx::Error) -> Fate {
             // Read-only: it was the primary, and the next one is found by connecting again.
             if fatal || database.code().as_deref() == Some("25006") { Fate::Over } else { Fate::Goes }
         }
-        E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::ColumnIndexOutOfBounds { .. } => Fate::Untidy,
         _ => Fate::Over,
     }
 }

@@ -166,7 +166,7 @@ impl Shop {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Level {
     on_hand: i64,
     reserved: i64,

@@ -9,7 +9,7 @@ use super::{Fate, Mailing, Notification, Slot};
 use crate::domain::{Order, Standing};
 use crate::topic::MailPreference;
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 pub(super) struct OrderRow {
     pub(super) order_id: String,
     pub(super) customer_id: String,
@@ -25,13 +25,13 @@ pub(super) struct OrderRow {
     pub(super) version: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 pub(super) struct PreferenceRow {
     pub(super) customer_id: String,
     pub(super) mail: String,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 pub(super) struct MailingRow {
     pub(super) notification_id: String,
     pub(super) topic: String,
@@ -39,7 +39,7 @@ pub(super) struct MailingRow {
     pub(super) mail_error: Option<String>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 pub(super) struct ReminderRow {
     pub(super) order_id: String,
     pub(super) remind_at: i64,

@@ -42,7 +42,7 @@ pub(crate) struct Shop {
 }
 
 /// A message as it stands in the store.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, serde::Deserialize)]
 pub(crate) struct Row {
     pub(crate) notification_id: String,
     pub(crate) customer_id: String,
@@ -54,7 +54,7 @@ pub(crate) struct Row {
     pub(crate) mail_error: Option<String>,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Reminder {
     remind_at: Option<i64>,
 }

@@ -93,7 +93,7 @@ impl Shop {
     }
 
     async fn until_prices_are_known(&self) {
-        #[derive(sqlx::FromRow)]
+        #[derive(serde::Deserialize)]
         struct Known {
             known: i64,
         }

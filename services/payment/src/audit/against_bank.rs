@@ -15,7 +15,7 @@ use platform::store::{Db, StoreError};
 
 use crate::bank::{self, BankHold, BankRefund, HoldState};
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct PaymentRow {
     order_id: String,
     attempt: i64,
@@ -29,7 +29,7 @@ struct PaymentRow {
 }
 
 /// A refund as the ledger has it.
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct RefundRow {
     /// The bank's idempotency key is the ledger's entry id.
     key: String,

@@ -7,13 +7,13 @@
 use platform::audit::Finding;
 use platform::store::{StoreError, Tx};
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Count {
     n: i64,
 }
 
 /// Something that is `amount` and should be `should`.
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Breach {
     what: String,
     amount: i64,
@@ -21,7 +21,7 @@ struct Breach {
 }
 
 /// What the ledger has of one payment, minor units.
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Balances {
     order_id: String,
     attempt: i64,
@@ -35,7 +35,7 @@ struct Balances {
     other_currency: i64,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Postings {
     found: i64,
     expected: i64,

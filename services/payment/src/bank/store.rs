@@ -47,7 +47,7 @@ impl Batch {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct RecordRow {
     key: String,
     amount: i64,
@@ -120,7 +120,7 @@ struct ChangedHold<'a> {
 }
 
 /// Money at the bank, as an auditor sees it.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct BankHold {
     /// Whose order.
     pub order_id: String,
@@ -143,7 +143,7 @@ pub struct BankHold {
 }
 
 /// Money given back, as an auditor sees it.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub struct BankRefund {
     /// The idempotency key, `<order>/<attempt>/refund-<n>`.
     pub key: String,
@@ -223,17 +223,15 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
             known.push(ChangedRecord { key, outcome, detail, calls: *calls, loaded: slot.version });
         }
     }
-    if !new.is_empty() {
-        tx.execute(
-            "INSERT INTO bank_operations (key, operation, amount, currency, outcome, detail, calls, at)
-             SELECT r.value->>'key', r.value->>'operation', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
-                    r.value->>'outcome', r.value->>'detail', CAST(r.value->>'calls' AS BIGINT),
-                    CAST(r.value->>'at' AS BIGINT)
-             FROM jsonb_each($1) AS r",
-            &new,
-        )
-        .await?;
-    }
+    tx.execute_each(
+        "INSERT INTO bank_operations (key, operation, amount, currency, outcome, detail, calls, at)
+         SELECT r.value->>'key', r.value->>'operation', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
+                r.value->>'outcome', r.value->>'detail', CAST(r.value->>'calls' AS BIGINT),
+                CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r",
+        &new,
+    )
+    .await?;
     tx.execute_each(
         "UPDATE bank_operations
          SET outcome = r.value->>'outcome', detail = r.value->>'detail', calls = CAST(r.value->>'calls' AS BIGINT)
@@ -256,18 +254,16 @@ pub(super) async fn save(tx: &mut Tx, batch: &Batch, now: Millis) -> Result<(), 
             known.push(ChangedHold { order_id, attempt, state, refunded, loaded: slot.version });
         }
     }
-    if !new.is_empty() {
-        tx.execute(
-            "INSERT INTO bank_holds (order_id, attempt, token, authorisation_id, amount, currency, state, refunded, version,
-                                     at)
-             SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'token',
-                    r.value->>'authorisation_id', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
-                    r.value->>'state', CAST(r.value->>'refunded' AS BIGINT), 1, CAST(r.value->>'at' AS BIGINT)
-             FROM jsonb_each($1) AS r",
-            &new,
-        )
-        .await?;
-    }
+    tx.execute_each(
+        "INSERT INTO bank_holds (order_id, attempt, token, authorisation_id, amount, currency, state, refunded, version,
+                                 at)
+         SELECT r.value->>'order_id', CAST(r.value->>'attempt' AS BIGINT), r.value->>'token',
+                r.value->>'authorisation_id', CAST(r.value->>'amount' AS BIGINT), r.value->>'currency',
+                r.value->>'state', CAST(r.value->>'refunded' AS BIGINT), 1, CAST(r.value->>'at' AS BIGINT)
+         FROM jsonb_each($1) AS r",
+        &new,
+    )
+    .await?;
     tx.execute_each(
         "UPDATE bank_holds SET state = r.value->>'state', refunded = CAST(r.value->>'refunded' AS BIGINT),
                 version = bank_holds.version + 1

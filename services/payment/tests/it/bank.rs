@@ -236,7 +236,7 @@ async fn what_has_been_taken_cannot_be_let_go() {
     assert_eq!(shop.at_bank().await, ["CHARGED 1250"]);
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Count {
     n: i64,
 }

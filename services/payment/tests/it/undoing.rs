@@ -156,7 +156,7 @@ async fn slowly(shop: &mut Shop, clock: &Clock, at_bank: &str, kind: &str) {
     assert_eq!(shop.breaches().await, NOTHING);
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Head {
     last: i64,
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use platform::audit::Finding;
 use platform::store::{StoreError, Tx};
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{KEYS, LIVE_ORDERS, unequal};
 use crate::projections::Event;
@@ -15,12 +15,12 @@ use crate::read_model::ORDER_SOURCE;
 use crate::store::log;
 use crate::store::reads::orders::{self as rows, OrderRow};
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Id {
     id: String,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Text {
     envelope: String,
 }

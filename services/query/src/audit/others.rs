@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use platform::audit::Finding;
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{Count, KEYS, count, unequal};
 use crate::overlay::{Logged, Overlay};
@@ -19,7 +19,7 @@ use crate::rebuild::CHUNK;
 use crate::store::log;
 use crate::store::reads::NotificationRow;
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct ProductRow {
     sku: String,
     name: Option<String>,
@@ -30,7 +30,7 @@ struct ProductRow {
     search_text: String,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct WindowRow {
     minute: Millis,
     currency: String,

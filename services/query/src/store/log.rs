@@ -7,9 +7,8 @@ use std::sync::Arc;
 use platform::clock::Millis;
 use platform::message::Envelope;
 use platform::store::{StoreError, Tx};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::FromRow;
 
 use crate::consumer;
 use crate::kind::Kind;
@@ -47,23 +46,23 @@ struct LogRow<'a> {
     envelope: &'a str,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Text {
     envelope: String,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Subject {
     subject: String,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Placed {
     position: i64,
     envelope: String,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Range {
     n: i64,
     upto: Option<i64>,

@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::FromRow;
+use serde::{Deserialize, Serialize};
 
-use super::{generation, keys, rows_of};
+use super::{into_generation, keys};
 use crate::overlay::{OrderState, Overlay};
 use crate::projections::orders::{Course, Placement, Refund, Status};
 use crate::projections::sales::Basket;
-use crate::read_model::{Model, Scope};
+use crate::read_model::Model;
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct CourseRow {
     id: String,
     customer_id: String,
@@ -37,7 +36,7 @@ struct CourseRow {
 /// past.
 pub(super) async fn load(
     tx: &mut Tx,
-    scope: Scope,
+    generation: i64,
     ids: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, OrderState>, StoreError> {
     let mut states: BTreeMap<_, _> = ids.iter().map(|id| ((*id).to_owned(), OrderState::default())).collect();
@@ -45,12 +44,11 @@ pub(super) async fn load(
         return Ok(states);
     }
     let rows: Vec<CourseRow> = tx
-        .fetch(
+        .fetch_each(
             format!(
                 "SELECT id, customer_id, status, status_reason, version, pay_before, fulfil_at, total, currency,
                         pieces, refunded, cancelling, refund, returned FROM orders
-                 WHERE generation = {} AND id IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)",
-                generation(scope, Model::Orders)
+                 WHERE generation = {generation} AND id IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)"
             ),
             &keys(ids),
         )
@@ -129,6 +127,10 @@ struct MovedRow<'a> {
 
 /// Writes each changed order once.
 pub(super) async fn save(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
+    if !overlay.scope.has(Model::Orders) {
+        return Ok(());
+    }
+    let generation = into_generation(overlay, Model::Orders)?;
     let (mut placed, mut moved) = (Vec::new(), Vec::new());
     for (id, order) in overlay.changed_orders() {
         match (&order.course, &order.placed) {
@@ -137,7 +139,6 @@ pub(super) async fn save(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreErro
             (None, _) => {}
         }
     }
-    let generation = generation(overlay.scope, Model::Orders);
     tx.execute_each(
         format!(
             "INSERT INTO orders (generation, id, customer_id, status, status_reason, version, placed_at, pay_before,
@@ -157,15 +158,13 @@ pub(super) async fn save(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreErro
     .await?;
     tx.execute_each(
         format!(
-            "{}
-             UPDATE orders
+            "UPDATE orders
              SET status = r.value->>'status', status_reason = r.value->>'status_reason',
                  version = CAST(r.value->>'version' AS BIGINT), pay_before = CAST(r.value->>'pay_before' AS BIGINT),
                  fulfil_at = CAST(r.value->>'fulfil_at' AS BIGINT), refunded = CAST(r.value->>'refunded' AS BIGINT),
                  cancelling = CAST(r.value->>'cancelling' AS BIGINT), refund = r.value->>'refund',
                  returned = r.value->>'returned'
-             FROM r WHERE orders.generation = r.generation AND orders.id = r.value->>'id'",
-            rows_of(&generation)
+             FROM jsonb_each($1) AS r WHERE orders.generation = {generation} AND orders.id = r.value->>'id'"
         ),
         &moved,
     )

@@ -13,15 +13,14 @@ pub(crate) mod standings;
 
 use platform::clock::Millis;
 use platform::store::{Db, StoreError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{generation, rows_of};
 use crate::read_model::{Model, Scope};
 
 /// A notification as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct NotificationRow {
     pub(crate) id: String,
     pub(crate) customer_id: String,
@@ -33,7 +32,7 @@ pub(crate) struct NotificationRow {
     pub(crate) mailed_at: Option<Millis>,
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Count {
     n: i64,
 }

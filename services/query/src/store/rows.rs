@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
-use serde::Serialize;
-use sqlx::FromRow;
+use serde::{Deserialize, Serialize};
 
-use super::{generation, keys, rows_of};
+use super::{into_generation, keys};
 use crate::overlay::{Change, Overlay, ProductState};
 use crate::projections::notifications::Notification;
 use crate::projections::products::{self, Offer, Product};
 use crate::projections::sales::Window;
-use crate::read_model::{Model, Scope};
+use crate::read_model::Model;
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct ProductRow {
     sku: String,
     name: Option<String>,
@@ -27,7 +26,7 @@ struct ProductRow {
 /// The states of these products.
 pub(super) async fn load_products(
     tx: &mut Tx,
-    scope: Scope,
+    generation: i64,
     skus: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, ProductState>, StoreError> {
     let mut states: BTreeMap<_, _> = skus.iter().map(|sku| ((*sku).to_owned(), ProductState::default())).collect();
@@ -35,11 +34,10 @@ pub(super) async fn load_products(
         return Ok(states);
     }
     let rows: Vec<ProductRow> = tx
-        .fetch(
+        .fetch_each(
             format!(
                 "SELECT sku, name, price, currency, on_hand, reserved FROM products
-                 WHERE generation = {} AND sku IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)",
-                generation(scope, Model::Products)
+                 WHERE generation = {generation} AND sku IN (SELECT r.value->>'key' FROM jsonb_each($1) AS r)"
             ),
             &keys(skus),
         )
@@ -73,6 +71,10 @@ struct LevelRow<'a> {
 /// Writes each changed product once. Levels change all the time and what is offered
 /// hardly ever, so a level is written alone, past the name and the index on it.
 pub(super) async fn save_products(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
+    if !overlay.scope.has(Model::Products) {
+        return Ok(());
+    }
+    let generation = into_generation(overlay, Model::Products)?;
     let (mut offers, mut levels) = (Vec::new(), Vec::new());
     for (sku, ProductState { product, is_stored: _, change }) in &overlay.products {
         let Product { offer, on_hand, reserved } = product;
@@ -90,7 +92,6 @@ pub(super) async fn save_products(tx: &mut Tx, overlay: &Overlay) -> Result<(), 
             }),
         }
     }
-    let generation = generation(overlay.scope, Model::Products);
     tx.execute_each(
         format!(
             "INSERT INTO products (generation, sku, name, price, currency, on_hand, reserved, search_text)
@@ -107,11 +108,9 @@ pub(super) async fn save_products(tx: &mut Tx, overlay: &Overlay) -> Result<(), 
     .await?;
     tx.execute_each(
         format!(
-            "{}
-             UPDATE products
+            "UPDATE products
              SET on_hand = CAST(r.value->>'on_hand' AS BIGINT), reserved = CAST(r.value->>'reserved' AS BIGINT)
-             FROM r WHERE products.generation = r.generation AND products.sku = r.value->>'sku'",
-            rows_of(&generation)
+             FROM jsonb_each($1) AS r WHERE products.generation = {generation} AND products.sku = r.value->>'sku'"
         ),
         &levels,
     )
@@ -140,6 +139,10 @@ struct MailedRow<'a> {
 /// Adds what is new and marks what was mailed. A message that was mailed but never
 /// heard of (an operator may have discarded it) has no row, and gets none.
 pub(super) async fn save_notifications(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
+    if !overlay.scope.has(Model::Notifications) {
+        return Ok(());
+    }
+    let generation = into_generation(overlay, Model::Notifications)?;
     let (mut told, mut mailed) = (Vec::new(), Vec::new());
     for (id, telling) in &overlay.notifications {
         match (telling.told.as_deref(), telling.mailed_at) {
@@ -150,7 +153,6 @@ pub(super) async fn save_notifications(tx: &mut Tx, overlay: &Overlay) -> Result
             (None, None) => {}
         }
     }
-    let generation = generation(overlay.scope, Model::Notifications);
     tx.execute_each(
         format!(
             "INSERT INTO notifications (generation, id, customer_id, order_id, topic, title, body, at, mailed_at)
@@ -167,10 +169,8 @@ pub(super) async fn save_notifications(tx: &mut Tx, overlay: &Overlay) -> Result
     }
     tx.execute(
         format!(
-            "{}
-             UPDATE notifications SET mailed_at = CAST(r.value->>'mailed_at' AS BIGINT)
-             FROM r WHERE notifications.generation = r.generation AND notifications.id = r.value->>'id'",
-            rows_of(&generation)
+            "UPDATE notifications SET mailed_at = CAST(r.value->>'mailed_at' AS BIGINT) FROM jsonb_each($1) AS r
+             WHERE notifications.generation = {generation} AND notifications.id = r.value->>'id'"
         ),
         &mailed,
     )
@@ -190,6 +190,10 @@ struct WindowRow<'a> {
 
 /// Adds to each touched window.
 pub(super) async fn save_sales(tx: &mut Tx, overlay: &Overlay) -> Result<(), StoreError> {
+    if !overlay.scope.has(Model::Sales) {
+        return Ok(());
+    }
+    let generation = into_generation(overlay, Model::Sales)?;
     let rows: Vec<_> = overlay
         .sales
         .iter()
@@ -205,14 +209,13 @@ pub(super) async fn save_sales(tx: &mut Tx, overlay: &Overlay) -> Result<(), Sto
     tx.execute_each(
         format!(
             "INSERT INTO sales (generation, minute, currency, orders, pieces, revenue, refunded)
-             SELECT {}, CAST(r.value->>'minute' AS BIGINT), r.value->>'currency',
+             SELECT {generation}, CAST(r.value->>'minute' AS BIGINT), r.value->>'currency',
                     CAST(r.value->>'orders' AS BIGINT), CAST(r.value->>'pieces' AS BIGINT),
                     CAST(r.value->>'revenue' AS BIGINT), CAST(r.value->>'refunded' AS BIGINT)
              FROM jsonb_each($1) AS r WHERE true
              ON CONFLICT (generation, minute, currency) DO UPDATE
              SET orders = sales.orders + excluded.orders, pieces = sales.pieces + excluded.pieces,
-                 revenue = sales.revenue + excluded.revenue, refunded = sales.refunded + excluded.refunded",
-            generation(overlay.scope, Model::Sales)
+                 revenue = sales.revenue + excluded.revenue, refunded = sales.refunded + excluded.refunded"
         ),
         &rows,
     )

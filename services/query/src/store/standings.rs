@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use platform::clock::Millis;
 use platform::store::{StoreError, Tx};
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::generation;
 use crate::overlay::{Batch, Clearing};
 use crate::read_model::{Building, Model, Rebuild, Scope, Standing};
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct StandingRow {
     name: String,
     generation: i64,
@@ -32,7 +32,7 @@ pub(super) async fn lock(tx: &mut Tx) -> Result<BTreeMap<Model, Standing>, Store
             "SELECT name, generation, position, building_generation, building_position, rebuild_id,
                     rebuild_begun_at, rebuild_at
              FROM read_models WHERE $1 <> '' ORDER BY name",
-            &[0; 0],
+            &[0],
         )
         .await?;
     rows.into_iter()
@@ -169,7 +169,7 @@ fn past(model: Model) -> String {
     format!("generation < {}", generation(Scope::Live, model))
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Past {
     n: i64,
     generations: i64,

@@ -37,7 +37,7 @@ on_both_engines! {
     what_was_loaded_for_a_duplicate_is_not_written
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize)]
 struct Logged {
     position: i64,
     source: String,

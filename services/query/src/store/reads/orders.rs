@@ -7,8 +7,8 @@ use std::sync::Arc;
 use platform::clock::Millis;
 use platform::message::Envelope;
 use platform::store::{Db, StoreError, Tx};
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{Filter, List, Newest, Page, generation, newest, rows_of};
 use crate::overlay::Logged;
@@ -18,7 +18,7 @@ use crate::store::log;
 use crate::store::orders::{parsed, status};
 
 /// An order as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct OrderRow {
     pub(crate) id: String,
     pub(crate) customer_id: String,
@@ -72,13 +72,13 @@ impl OrderRow {
     }
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Text {
     envelope: String,
 }
 
 /// An event of an order's timeline.
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Told {
     order_id: String,
     position: i64,

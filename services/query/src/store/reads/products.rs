@@ -1,14 +1,14 @@
 //! The catalogue, by SKU and by search.
 
 use platform::store::{Db, StoreError};
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::{Count, Page, generation};
 use crate::read_model::{Model, Scope};
 
 /// A product that is shown.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct ShownProduct {
     pub(crate) sku: String,
     pub(crate) name: String,

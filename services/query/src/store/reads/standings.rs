@@ -2,14 +2,14 @@
 
 use platform::clock::Millis;
 use platform::store::{Db, StoreError};
+use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::generation;
 use crate::read_model::{Model, Scope};
 
 /// A read model as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct ReadModelRow {
     pub(crate) name: String,
     pub(crate) generation: i64,
@@ -37,7 +37,7 @@ pub(crate) async fn read_models(db: &Db) -> Result<Vec<ReadModelRow>, StoreError
 }
 
 /// What a finished rebuild came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) rows: i64,
     pub(crate) differences: i64,
@@ -60,7 +60,7 @@ pub(crate) async fn outcome(db: &Db, model: Model, id: &str) -> Result<Outcome, 
     found.first().copied().ok_or_else(|| StoreError::Unavailable(format!("rebuild {id} has no outcome")))
 }
 
-#[derive(FromRow)]
+#[derive(Deserialize)]
 struct Count {
     n: i64,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn events(db: &Db) -> Result<i64, StoreError> {
 }
 
 /// A window of the sales.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct SalesRow {
     pub(crate) minute: Millis,
     pub(crate) currency: String,

@@ -66,7 +66,7 @@ async fn rebuild(db: &Db, model: Model, id: &str) -> Outcome {
 
 /// The generations that have rows, and the live one.
 async fn generations(db: &Db, model: Model) -> (Vec<i64>, i64) {
-    #[derive(sqlx::FromRow)]
+    #[derive(serde::Deserialize)]
     struct Generation {
         generation: i64,
     }
@@ -311,7 +311,7 @@ async fn positions_are_in_the_order_of_the_commits(engine: Engine) {
 }
 
 async fn waits_for_a_lock(db: &Db) {
-    #[derive(sqlx::FromRow)]
+    #[derive(serde::Deserialize)]
     struct Waiting {
         n: i64,
     }
