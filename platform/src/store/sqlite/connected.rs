@@ -157,7 +157,7 @@ fn take<T: Row>(statement: &mut CachedStatement<'_>, names: &[String], found: &m
 }
 
 fn names_of(statement: &CachedStatement<'_>) -> Vec<String> {
-    statement.column_names().into_iter().map(str::to_owned).collect()
+    statement.column_names().map(str::to_owned).collect()
 }
 
 /// A row and the names of its columns, which are the same for all rows of an answer.
