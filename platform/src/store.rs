@@ -6,7 +6,8 @@
 //! Postgres [`migrate`](Db::migrate) adds the overload. Rows come back through
 //! `#[derive(Deserialize)]` structs ([`Row`]), which fit both engines. Columns are TEXT
 //! and BIGINT: money in minor units, time in Unix milliseconds. (`jsonb_each`, not
-//! `json_each`: it parses the array once instead of every row for every column.)
+//! `json_each`: it parses the array once instead of every row for every column.) On
+//! SQLite a service loop has the same text run row by row (`store/sqlite/by_row.rs`).
 //!
 //! SQLite has one writer at a time ([`Db::begin`]) and a pool of readers;
 //! Postgres has a bounded number of sessions, and whatever waits for it has a bound

@@ -75,8 +75,11 @@ async fn listen(bus: Arc<dyn Bus>, partitions: u32, heard: Arc<Mutex<Vec<Envelop
                 heard.lock().unwrap().extend(said.map(|body| Envelope::parse(body).unwrap()));
                 let places: Vec<_> =
                     deliveries.iter().map(|one| (one.stream.clone(), one.partition, one.position)).collect();
-                // Not taken: it comes again.
-                let _ = bus.ack(GROUP, &places).await;
+                // Not taken: it comes again, to who begins anew. (The reader has a connection of its
+                // own, which may be there again when the one for acks is not yet.)
+                if bus.ack(GROUP, &places).await.is_err() {
+                    break;
+                }
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
