@@ -71,10 +71,18 @@ impl Journey {
 
     /// Clicks as soon as it can be clicked: news that come live may replace the element between
     /// finding and clicking it.
+    ///
+    /// It is brought into view at once. `WebDriver` itself would scroll as smoothly as the style
+    /// sheet says, find the element still out of view, and begin anew with each attempt.
     pub(crate) async fn click(&self, css: &str) {
+        let into_view = "arguments[0].scrollIntoView({ behavior: 'instant', block: 'center' })";
         let mut last = String::new();
         let clicked = until("the click", PATIENCE, async || {
-            let clicked = async { self.browser.page.find(Locator::Css(css)).await?.click().await };
+            let clicked = async {
+                let found = self.browser.page.find(Locator::Css(css)).await?;
+                self.browser.page.execute(into_view, vec![serde_json::to_value(&found)?]).await?;
+                found.click().await
+            };
             Ok(clicked.await.map_err(|error| last = error.to_string()).ok())
         });
         clicked.await.unwrap_or_else(|error| panic!("{css}: {error}, last {last}"));
@@ -98,7 +106,14 @@ impl Journey {
     pub(crate) async fn until_shows(&self, css: &str, wanted: &str) {
         let mut last = String::new();
         let shown = until("the page", PATIENCE, async || {
-            last = self.text(css).await?;
+            match self.text(css).await {
+                Ok(text) => last = text,
+                // A page that is just being left for the next one gives none.
+                Err(error) => {
+                    last = format!("no answer: {error:#}");
+                    return Ok(None);
+                }
+            }
             Ok(last.to_lowercase().contains(&wanted.to_lowercase()).then_some(()))
         })
         .await;
