@@ -76,3 +76,27 @@ async fn a_batch_finds_its_rows_by_index_in_a_large_table() -> Result<()> {
     drop(db);
     Ok(())
 }
+
+/// Of a table that the server itself does not look at, as it has not yet looked at a new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_table_that_grows_is_analysed_before_autovacuum_comes_round() -> Result<()> {
+    let (db, address) = things().await?;
+    by_hand(&address, "ALTER TABLE things SET (autovacuum_enabled = off)").await?;
+    let mut connection = sqlx::PgConnection::connect(&address).await?;
+    let mut rows = 2;
+    for transactions in [64, 64, 128] {
+        let grow = format!("INSERT INTO things SELECT 'k' || i, 0 FROM generate_series({rows}, 2 * {rows} - 1) AS i");
+        by_hand(&address, &grow).await?;
+        rows *= 2;
+        for _ in 0..transactions {
+            added(&db, "a", 1).await?;
+        }
+        let analysed = until("the server knows how large the table is", PATIENCE, async || {
+            let known = "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE relname = 'things'";
+            let known: i64 = sqlx::query_scalar(known).fetch_one(&mut connection).await?;
+            Ok((known == rows).then_some(()))
+        });
+        analysed.await?;
+    }
+    Ok(())
+}
